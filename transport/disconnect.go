@@ -1,0 +1,60 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// lastWord bounds how long the farewell may take: enough for a socket with
+// room in its buffer, and little for whoever waits for Close.
+const lastWord = 50 * time.Millisecond
+
+// parseDisconnect turns the server's SSH_MSG_DISCONNECT into an error.
+func parseDisconnect(p []byte) error {
+	var m disconnectMsg
+	if err := ssh.Unmarshal(p, &m); err != nil {
+		return protocolErrorf("malformed DISCONNECT: %v", err)
+	}
+	return &DisconnectError{Reason: m.Reason, Message: clip(m.Description)}
+}
+
+// disconnect tells the server why the connection is about to end, if that can
+// be done without waiting: nobody else is writing and the connection takes a
+// write deadline. The text says nothing of our side: file names and the like
+// are none of the server's business.
+func (c *Conn) disconnect(cause error) {
+	m := disconnectMsg{Rest: []byte{0, 0, 0, 0}} // an empty language tag
+	var hostKey *HostKeyError
+	var negotiation *NegotiationError
+	var protocol *ProtocolError
+	switch {
+	case errors.Is(cause, net.ErrClosed):
+		m.Reason, m.Description = reasonByApplication, "disconnected by user"
+	case errors.As(cause, &hostKey):
+		m.Reason, m.Description = reasonHostNotVerifiable, "host key not accepted"
+	case errors.As(cause, &negotiation):
+		m.Reason, m.Description = reasonKexFailed, "no common algorithm"
+	case errors.As(cause, &protocol):
+		m.Reason, m.Description = reasonProtocolError, "protocol error"
+	default:
+		return // the connection below is gone, or the server has left first
+	}
+	select {
+	case <-c.done:
+		return
+	case <-c.w.lock:
+	default:
+		return
+	}
+	c.w.buf = writeBuffers.Get().(*[]byte)
+	defer c.unlockWriter()
+	if !c.w.greeted || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
+		return
+	}
+	if c.w.seal(ssh.Marshal(&m)) == nil {
+		_ = c.w.flush()
+	}
+}

@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"crypto/rand"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Names in the list of key exchange methods that are not methods.
+const (
+	extInfoClient = "ext-info-c"                   // RFC 8308 section 2.1
+	strictClient  = "kex-strict-c-v00@openssh.com" // OpenSSH PROTOCOL section 1.9
+	strictServer  = "kex-strict-s-v00@openssh.com" // likewise
+	noCompression = "none"                         // RFC 4253 section 6.2
+)
+
+// algorithms is the outcome of a negotiation.
+type algorithms struct {
+	kex, hostKey               string
+	clientCipher, serverCipher string
+	clientMAC, serverMAC       string // empty with an AEAD cipher
+	strict                     bool   // meaningful in the first exchange only
+	wrongGuess                 bool   // the server's next packet is to be ignored
+}
+
+// makeKexInit returns our KEXINIT. In a re-exchange only the host key
+// algorithm of the first one is offered: the server must show the same key.
+func (c *Conn) makeKexInit() *kexInitMsg {
+	m := &kexInitMsg{
+		KexAlgorithms:           slices.Clone(c.config.KeyExchanges),
+		HostKeyAlgorithms:       c.config.HostKeyAlgorithms,
+		CiphersClientServer:     c.config.Ciphers,
+		CiphersServerClient:     c.config.Ciphers,
+		MACsClientServer:        c.config.MACs,
+		MACsServerClient:        c.config.MACs,
+		CompressionClientServer: []string{noCompression},
+		CompressionServerClient: []string{noCompression},
+	}
+	if state := c.State(); state.Exchanges > 0 {
+		m.HostKeyAlgorithms = []string{state.HostKeyAlgorithm}
+	} else {
+		m.HostKeyAlgorithms = preferHostKeys(c.config.HostKey, c.config.Addr, m.HostKeyAlgorithms)
+		m.KexAlgorithms = append(m.KexAlgorithms, extInfoClient, strictClient)
+	}
+	rand.Read(m.Cookie[:]) // never fails
+	return m
+}
+
+// preferHostKeys moves in front what the verifier has keys for.
+func preferHostKeys(v HostKeyVerifier, addr string, offered []string) []string {
+	p, ok := v.(HostKeyPreferrer)
+	if !ok {
+		return offered
+	}
+	var list []string
+	for _, name := range append(p.HostKeyAlgorithms(addr), offered...) {
+		if slices.Contains(offered, name) && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// parseKexInit reads the server's KEXINIT.
+func parseKexInit(p []byte) (*kexInitMsg, error) {
+	m := new(kexInitMsg)
+	if err := ssh.Unmarshal(p, m); err != nil {
+		return nil, protocolErrorf("malformed KEXINIT: %v", err)
+	}
+	return m, nil
+}
+
+// negotiate applies RFC 4253 section 7.1: the first of the client's names that
+// the server has too.
+func negotiate(ours, theirs *kexInitMsg) (*algorithms, error) {
+	a := new(algorithms)
+	for _, n := range []struct {
+		kind         string
+		to           *string
+		ours, theirs []string
+	}{
+		{"key exchange", &a.kex, ours.KexAlgorithms, theirs.KexAlgorithms},
+		{"host key", &a.hostKey, ours.HostKeyAlgorithms, theirs.HostKeyAlgorithms},
+		{"cipher client to server", &a.clientCipher, ours.CiphersClientServer, theirs.CiphersClientServer},
+		{"cipher server to client", &a.serverCipher, ours.CiphersServerClient, theirs.CiphersServerClient},
+		{"compression client to server", new(string), ours.CompressionClientServer, theirs.CompressionClientServer},
+		{"compression server to client", new(string), ours.CompressionServerClient, theirs.CompressionServerClient},
+		{"MAC client to server", &a.clientMAC, ours.MACsClientServer, theirs.MACsClientServer},
+		{"MAC server to client", &a.serverMAC, ours.MACsServerClient, theirs.MACsServerClient},
+	} {
+		// A cipher that authenticates by itself needs no common MAC. The
+		// ciphers stand before the MACs in this list.
+		if n.to == &a.clientMAC && cipherModes[a.clientCipher].aead || n.to == &a.serverMAC && cipherModes[a.serverCipher].aead {
+			continue
+		}
+		if *n.to = firstCommon(n.ours, n.theirs); *n.to == "" {
+			return nil, &NegotiationError{Kind: n.kind, Ours: slices.Clone(n.ours), Theirs: slices.Clone(n.theirs)}
+		}
+	}
+	a.strict = slices.Contains(ours.KexAlgorithms, strictClient) && slices.Contains(theirs.KexAlgorithms, strictServer)
+	// RFC 4253 section 7: the server guessed right only if both lists start
+	// with the same names. We never guess.
+	a.wrongGuess = theirs.FirstKexFollows &&
+		(first(ours.KexAlgorithms) != first(theirs.KexAlgorithms) || first(ours.HostKeyAlgorithms) != first(theirs.HostKeyAlgorithms))
+	return a, nil
+}
+
+// firstCommon skips the names that only signal something: the server's have
+// other spellings than ours, so that they are never common.
+func firstCommon(ours, theirs []string) string {
+	for _, name := range ours {
+		if name != extInfoClient && name != strictClient && slices.Contains(theirs, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}

@@ -1,0 +1,79 @@
+package transport
+
+import (
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxOwed bounds the replies that wait to be sent, in bytes.
+const maxOwed = 64 * 1024
+
+// owedQueue holds what the reader owes the server: answers to messages that it
+// does not know, and to pings. The reader must not write: a peer that does not
+// read while it writes would wait for us, and we for it. So a goroutine that
+// lives as long as the queue is not empty writes them.
+//
+// At the bound the reader does wait. Only a peer that asks without reading the
+// answers gets there, and then its own writes block: nothing is lost, and
+// memory stays bounded.
+type owedQueue struct {
+	mu      sync.Mutex
+	room    sync.Cond
+	packets [][]byte
+	size    int
+	paying  bool // the goroutine runs
+	closed  bool
+}
+
+func (q *owedQueue) init() { q.room.L = &q.mu }
+
+// close unblocks the reader for good.
+func (q *owedQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.room.Broadcast()
+}
+
+// owe queues a packet for the server.
+func (c *Conn) owe(packet []byte) {
+	q := &c.owed
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.size > maxOwed && !q.closed {
+		q.room.Wait()
+	}
+	q.packets = append(q.packets, packet)
+	q.size += len(packet)
+	if !q.paying {
+		q.paying = true
+		go c.pay()
+	}
+}
+
+// pay sends what is owed until nothing is left or the connection has ended.
+func (c *Conn) pay() {
+	q := &c.owed
+	for {
+		q.mu.Lock()
+		packets := q.packets
+		q.packets, q.size = nil, 0
+		q.paying = len(packets) > 0
+		q.room.Broadcast()
+		q.mu.Unlock()
+		if len(packets) == 0 || c.write(packets) != nil {
+			return
+		}
+	}
+}
+
+// handlePing answers OpenSSH PROTOCOL section 1.8, echoing the data.
+func (c *Conn) handlePing(p []byte) error {
+	var m pingMsg
+	if err := ssh.Unmarshal(p, &m); err != nil {
+		return protocolErrorf("malformed PING: %v", err)
+	}
+	c.owe(ssh.Marshal(&pongMsg{Data: m.Data}))
+	return nil
+}

@@ -1,0 +1,189 @@
+package transport
+
+import (
+	"net"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// readHalf is the state of the receiving direction. It belongs to the holder
+// of lock.
+type readHalf struct {
+	lock   chan struct{} // holds one token
+	conn   net.Conn
+	cipher packetCipher
+	seq    uint32
+	max    uint32 // largest packet_length accepted
+
+	// buf[start:end] is received and not consumed. Packets are decrypted in
+	// place, and what ReadPacket returns points into it.
+	buf        []byte
+	start, end int
+
+	usage      usage
+	rekeyAsked bool // the limit has passed and Rekey was called; once for each key
+
+	keyed    bool // the first key exchange is done
+	extInfos int  // SSH_MSG_EXT_INFO seen
+	authed   bool // SSH_MSG_USERAUTH_SUCCESS has passed
+}
+
+func (r *readHalf) init(c net.Conn, maxPacket int) {
+	r.lock = make(chan struct{}, 1)
+	r.lock <- struct{}{}
+	r.conn = c
+	r.cipher = plainCipher{}
+	r.max = uint32(maxPacket)
+}
+
+// peek returns the next n bytes without consuming them. n is bounded by max
+// and a tag. It reads as much as the connection has and the buffer holds.
+func (r *readHalf) peek(n int) ([]byte, error) {
+	if r.start == r.end {
+		r.start, r.end = 0, 0
+	}
+	for r.end-r.start < n {
+		r.makeRoom(n)
+		m, err := r.conn.Read(r.buf[r.end:])
+		r.end += m
+		if err != nil && r.end-r.start < n {
+			return nil, noEOF(err)
+		}
+	}
+	return r.buf[r.start : r.start+n], nil
+}
+
+// makeRoom makes n bytes from start fit, and leaves room to read. A buffer
+// that is full and still not enough is doubled: this connection has much to
+// say, and larger reads are cheaper.
+func (r *readHalf) makeRoom(n int) {
+	if r.start+n <= len(r.buf) && r.end < len(r.buf) {
+		return
+	}
+	buf := r.buf
+	if n > len(buf) || r.end == len(buf) && len(buf) < readTop {
+		size := max(readBuffer, n, min(2*len(buf), readTop))
+		buf = make([]byte, size)
+	}
+	r.end = copy(buf, r.buf[r.start:r.end])
+	r.start, r.buf = 0, buf
+}
+
+// next returns the payload of the next packet, at least one byte long and
+// valid until the next call. Lengths are checked before they are used.
+func (r *readHalf) next() ([]byte, error) {
+	prefix, err := r.peek(r.cipher.prefix())
+	if err != nil {
+		return nil, err
+	}
+	length := r.cipher.length(r.seq, prefix)
+	if length < minLength || length > r.max {
+		return nil, protocolErrorf("packet_length %d is not between %d and %d", length, minLength, r.max)
+	}
+	if block, counted := r.cipher.block(); (length+counted)%block != 0 {
+		return nil, protocolErrorf("packet_length %d is not a multiple of the block size", length)
+	}
+	frame, err := r.peek(4 + int(length) + r.cipher.tag())
+	if err != nil {
+		return nil, err
+	}
+	if r.usage.packets >= maxKeyPackets {
+		return nil, protocolErrorf("the server used one key for more than 2^32 packets")
+	}
+	if err := r.cipher.open(r.seq, frame); err != nil {
+		return nil, err
+	}
+	r.start += len(frame)
+	r.seq++
+	r.usage.packets++
+	r.usage.bytes += int64(len(frame))
+	padding := uint32(frame[4])
+	if padding < minPadding || padding+2 > length {
+		return nil, protocolErrorf("padding_length %d in a packet of %d bytes", padding, length)
+	}
+	return frame[5 : 4+length-padding], nil
+}
+
+// ReadPacket returns the next message of the layers above, 50 to 127. The
+// slice is valid until the next call. Messages of the transport are dealt with
+// on the way, and a key exchange that the server asks for is done within.
+//
+// It blocks until a packet comes or the connection ends, which Close can
+// bring about. Concurrent callers take turns.
+func (c *Conn) ReadPacket() ([]byte, error) {
+	select {
+	case <-c.r.lock:
+		defer func() { c.r.lock <- struct{}{} }()
+	case <-c.done:
+		return nil, c.ended()
+	}
+	if !c.r.keyed {
+		return nil, errNoHandshake
+	}
+	for {
+		p, err := c.r.next()
+		if err == nil {
+			var mine bool
+			if mine, err = c.dispatch(p); err == nil && !mine {
+				return p, nil
+			}
+		}
+		if err != nil {
+			return nil, c.reject(err)
+		}
+	}
+}
+
+// dispatch deals with a packet outside a key exchange, and tells whether it
+// was the transport's. The message number is the layer.
+func (c *Conn) dispatch(p []byte) (mine bool, err error) {
+	c.checkReadUsage()
+	n := p[0]
+	switch n {
+	case msgDisconnect:
+		return true, parseDisconnect(p)
+	case msgIgnore, msgDebug, msgUnimplemented, msgPong:
+		// What the server leaves unimplemented is a request of the layers
+		// above, and those count the replies that they get.
+		return true, nil
+	}
+	if c.r.extInfos > 1 && !c.r.authed && n != msgAuthSuccess {
+		// RFC 8308 section 2.4: the second one stands right before the success.
+		return true, protocolErrorf("message %d between the second EXT_INFO and the success of authentication", n)
+	}
+	switch {
+	case n >= msgUpperFirst && n <= msgUpperLast:
+		return false, c.checkUpper(n)
+	case n == msgKexInit:
+		return true, c.reexchange(p)
+	case n == msgExtInfo:
+		return true, c.handleExtInfo(p)
+	case n == msgServiceAccept:
+		return true, c.handleServiceAccept(p)
+	case n == msgPing:
+		return true, c.handlePing(p)
+	case n >= msgNewKeys && n <= msgKexLast:
+		return true, protocolErrorf("message %d outside a key exchange", n)
+	default:
+		c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.r.seq - 1}))
+		return true, nil
+	}
+}
+
+// checkUpper refuses messages of the layers above while the service that they
+// would belong to is not accepted.
+func (c *Conn) checkUpper(n byte) error {
+	if n == msgAuthSuccess {
+		c.r.authed = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.service != "" {
+		return protocolErrorf("message %d before the service %q was accepted", n, c.service)
+	}
+	return nil
+}
+
+func be32(b []byte) uint32 {
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}

@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Rekey starts a key re-exchange, unless one is under way. It returns once our
+// KEXINIT was sent; the exchange ends in ReadPacket, and until then WritePacket
+// waits. If it takes longer than Config.HandshakeTimeout the connection ends.
+func (c *Conn) Rekey() error {
+	if err := c.lockForData(); err != nil {
+		return err
+	}
+	defer c.unlockWriter()
+	if c.exchanging() {
+		return nil
+	}
+	return c.startExchange()
+}
+
+// spent tells whether a key has done its share.
+func (c *Config) spent(u usage) bool {
+	return c.RekeyBytes > 0 && u.bytes >= c.RekeyBytes ||
+		c.RekeyPackets > 0 && u.packets >= c.RekeyPackets ||
+		u.packets >= askKeyPackets
+}
+
+// aged tells whether keys of that time are too old.
+func (c *Config) aged(since time.Time) bool {
+	return c.RekeyInterval > 0 && time.Since(since) >= c.RekeyInterval
+}
+
+// checkReadUsage asks for new keys when the server has used its key enough.
+// Another goroutine starts the exchange: a reader that writes could wait for a
+// peer that waits for the reader.
+func (c *Conn) checkReadUsage() {
+	if !c.r.rekeyAsked && c.config.spent(c.r.usage) {
+		c.r.rekeyAsked = true
+		go func() { _ = c.Rekey() }() // its error has ended the connection, and others see it
+	}
+}
+
+// exchanging tells whether a re-exchange is under way, in either direction. The
+// next one may not begin before.
+func (c *Conn) exchanging() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rekeying != nil
+}
+
+// startExchange sends our KEXINIT of a re-exchange. The write lock is held, and
+// given to data again only after our NEWKEYS.
+func (c *Conn) startExchange() error {
+	init := ssh.Marshal(c.makeKexInit())
+	c.w.exchange = &outgoingExchange{init: init, over: make(chan struct{})}
+	timeout := c.config.HandshakeTimeout
+	if timeout < 0 {
+		timeout = 1<<63 - 1
+	}
+	c.mu.Lock()
+	c.rekeying = time.AfterFunc(timeout, func() { c.fail(errRekeyTimeout) })
+	c.mu.Unlock()
+	if err := c.w.seal(init); err != nil {
+		return err
+	}
+	return c.w.flush()
+}
+
+// endExchange stops the clock of the re-exchange, if there is one.
+func (c *Conn) endExchange() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rekeying != nil {
+		c.rekeying.Stop()
+		c.rekeying = nil
+	}
+}
+
+// reexchange answers the server's KEXINIT: the first half of an exchange that
+// the server wants, or the second half of one that we have begun.
+func (c *Conn) reexchange(serverInit []byte) error {
+	return c.exchange(context.Background(), serverInit)
+}
+
+// ourKexInit returns the payload of our KEXINIT, sending it if that was not
+// done before the server's came.
+func (c *Conn) ourKexInit() ([]byte, error) {
+	if err := c.lockWriter(); err != nil {
+		return nil, err
+	}
+	defer c.unlockWriter()
+	if c.w.exchange == nil {
+		if err := c.startExchange(); err != nil {
+			return nil, err
+		}
+	}
+	return c.w.exchange.init, nil
+}

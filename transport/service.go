@@ -1,0 +1,112 @@
+package transport
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// RequestService asks the server for a service, RFC 4253 section 10, without
+// waiting for its answer: ReadPacket consumes that, so the first packets of
+// the service may leave at once. Whatever comes for the service before it was
+// accepted ends the connection. Only one request can be pending.
+//
+// It waits until the handshake is done, like WritePacket.
+func (c *Conn) RequestService(name string) error {
+	if err := c.lockForData(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	pending := c.service
+	if pending == "" {
+		c.service = name
+	}
+	c.mu.Unlock()
+	err := error(nil)
+	if pending == "" {
+		if err = c.w.seal(ssh.Marshal(&serviceRequestMsg{Name: name})); err == nil {
+			err = c.w.flush()
+		}
+	}
+	c.unlockWriter()
+	switch {
+	case pending != "":
+		return fmt.Errorf("transport: the request for %q is not answered yet", pending)
+	case err != nil:
+		return c.reject(err)
+	}
+	return nil
+}
+
+// handleServiceAccept matches the answer with the request.
+func (c *Conn) handleServiceAccept(p []byte) error {
+	var m serviceAcceptMsg
+	if err := ssh.Unmarshal(p, &m); err != nil && len(p) > 1 {
+		// Some old servers omit the name, which is as good as ours: there is
+		// but one request.
+		return protocolErrorf("malformed SERVICE_ACCEPT: %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.service == "" || len(p) > 1 && m.Name != c.service {
+		return protocolErrorf("service %q accepted, %q requested", clip(m.Name), c.service)
+	}
+	c.service = ""
+	return nil
+}
+
+// maxExtensions bounds the extensions of one EXT_INFO, as in OpenSSH.
+const maxExtensions = 1024
+
+// Extension returns a copy of what the server said about an extension of RFC
+// 8308, such as "server-sig-algs". The server sends them right after its first
+// NEWKEYS, so they are known once the first service was accepted; some come,
+// or change, with the success of authentication.
+func (c *Conn) Extension(name string) (value []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.exts[name]
+	return append([]byte(nil), v...), ok
+}
+
+// handleExtInfo records the extensions, RFC 8308 section 2.3. The server may
+// send them twice, and not after the success of authentication.
+func (c *Conn) handleExtInfo(p []byte) error {
+	if c.r.extInfos++; c.r.extInfos > 2 || c.r.authed {
+		return protocolErrorf("EXT_INFO out of turn")
+	}
+	var m struct {
+		Count uint32 `sshtype:"7"`
+		Rest  []byte `ssh:"rest"`
+	}
+	if err := ssh.Unmarshal(p, &m); err != nil {
+		return protocolErrorf("malformed EXT_INFO: %v", err)
+	}
+	if m.Count > maxExtensions {
+		return protocolErrorf("EXT_INFO with %d extensions", m.Count)
+	}
+	exts := make(map[string][]byte)
+	for range m.Count {
+		var e struct {
+			Name  string
+			Value []byte
+			Rest  []byte `ssh:"rest"`
+		}
+		if err := ssh.Unmarshal(m.Rest, &e); err != nil {
+			return protocolErrorf("malformed EXT_INFO: %v", err)
+		}
+		if _, twice := exts[e.Name]; twice || strings.ContainsRune(e.Name, 0) {
+			return protocolErrorf("EXT_INFO with the extension name %q", clip(e.Name))
+		}
+		exts[e.Name] = append([]byte(nil), e.Value...)
+		m.Rest = e.Rest
+	}
+	if len(m.Rest) > 0 {
+		return protocolErrorf("%d bytes behind EXT_INFO", len(m.Rest))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.exts = exts // RFC 8308 section 2.4: the second message replaces the first
+	return nil
+}

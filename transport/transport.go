@@ -1,0 +1,156 @@
+// Package transport is the client side of the SSH transport layer protocol,
+// RFC 4253: it turns a [net.Conn] into an encrypted, authenticated stream of
+// packets, to a server whose host key was verified.
+//
+// It takes a connection and knows nothing of what runs above it. [Client]
+// does no I/O; [Conn.Handshake] exchanges versions and keys; after that
+// [Conn.ReadPacket] and [Conn.WritePacket] carry the messages of the layers
+// above, 50 to 127, and new keys are exchanged behind their back. Messages 1
+// to 49, and the local extensions from 128 on, never leave this package.
+//
+// Programs that want to run a command use the nacre package, which joins the
+// layers. This one is for those who replace a layer, or who speak a protocol
+// of their own over an SSH transport.
+//
+// No goroutine outlives a call: key re-exchange runs in the callers of
+// ReadPacket and WritePacket, so somebody must be reading for it to end.
+package transport
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Conn is one SSH transport connection, seen from the client.
+//
+// Its methods may be called concurrently, except that only one goroutine at a
+// time gets on with ReadPacket. After the connection has ended, every method
+// returns an error that is [net.ErrClosed] and wraps what ended it.
+type Conn struct {
+	conn   net.Conn
+	config Config // effective: defaults filled in, lists copied
+
+	handshake sync.Once
+	result    error // of Handshake
+
+	r    readHalf
+	w    writeHalf
+	owed owedQueue
+
+	// done is closed when the connection has ended; cause is set before.
+	done  chan struct{}
+	end   sync.Once
+	cause error
+
+	mu       sync.Mutex  // guards what follows
+	rekeying *time.Timer // ends the connection when a re-exchange takes too long; nil: none under way
+	service  string      // requested, and not accepted yet
+	state    State
+	session  []byte // exchange hash of the first exchange, RFC 4253 section 7.2
+	exts     map[string][]byte
+}
+
+// Client returns the client side of an SSH transport over c, which it owns
+// from now on. It does no I/O; Handshake has to come next. The config is
+// copied.
+func Client(c net.Conn, config *Config) *Conn {
+	if config == nil {
+		config = new(Config)
+	}
+	t := &Conn{conn: c, config: config.clone(), done: make(chan struct{})}
+	t.r.init(c, t.config.MaxPacket)
+	t.w.init(c)
+	t.owed.init()
+	return t
+}
+
+// Handshake exchanges versions and keys and has the host key verified.
+// When ctx ends, or Config.HandshakeTimeout passes, the connection is closed
+// and the context's error is returned. A failed handshake always ends the
+// connection; a second call returns the result of the first.
+//
+// Errors are a [*HostKeyError], a [*NegotiationError], a [*DisconnectError], a
+// [*ProtocolError], or an error of the connection below or of ctx, wrapped
+// with the stage in which it occurred.
+func (c *Conn) Handshake(ctx context.Context) error {
+	c.handshake.Do(func() { c.result = c.runHandshake(ctx) })
+	return c.result
+}
+
+// SessionID returns a copy of the session identifier, the exchange hash of the
+// first key exchange (RFC 4253 section 7.2). It is nil before the handshake.
+func (c *Conn) SessionID() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]byte(nil), c.session...)
+}
+
+// State is what a handshake has settled. Facts only; changing it has no effect.
+type State struct {
+	ClientVersion string // as sent, without CR LF
+	ServerVersion string
+	KeyExchange   string // method of the latest exchange
+
+	HostKeyAlgorithm string
+	HostKey          ssh.PublicKey // a *ssh.Certificate if the server has shown one
+
+	// The algorithms of each direction. MAC is empty where the cipher
+	// authenticates by itself.
+	ClientCipher, ClientMAC string // client to server
+	ServerCipher, ServerMAC string // server to client
+
+	StrictKex bool // OpenSSH PROTOCOL section 1.9: sequence numbers restart with each key
+	Exchanges int  // key exchanges done, the first included
+}
+
+// State returns what was negotiated. Before the handshake it is empty.
+func (c *Conn) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// RemoteAddr returns the address of the peer of the connection below.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// LocalAddr returns our address of the connection below.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// Close ends the connection and unblocks every call. It tells the server with
+// SSH_MSG_DISCONNECT if that is possible without waiting. It is idempotent,
+// and safe from any goroutine.
+func (c *Conn) Close() error {
+	c.disconnect(net.ErrClosed)
+	c.fail(net.ErrClosed)
+	return nil
+}
+
+// fail ends the connection. The first cause is kept for all later calls.
+func (c *Conn) fail(cause error) {
+	c.end.Do(func() {
+		c.cause = cause
+		close(c.done)
+		c.conn.Close()
+		c.owed.close()
+		c.endExchange()
+	})
+}
+
+// ended returns the error that every call gets after the end of the
+// connection. Only to be called when done is closed or about to be.
+func (c *Conn) ended() error {
+	<-c.done
+	return &endError{cause: c.cause}
+}
+
+// reject ends the connection with the first error of a direction, after which
+// nothing can be read or sent in step with the peer any more.
+func (c *Conn) reject(cause error) error {
+	c.disconnect(cause)
+	c.fail(cause)
+	return c.ended()
+}

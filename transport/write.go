@@ -1,0 +1,204 @@
+package transport
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// writeHalf is the state of the sending direction. It belongs to the holder of
+// lock, which is a channel because it is held across I/O: whoever waits for it
+// is also unblocked by the end of the connection, and a test in a synctest
+// bubble sees that it waits.
+type writeHalf struct {
+	lock   chan struct{} // holds one token
+	conn   net.Conn
+	cipher packetCipher
+	seq    uint32
+	usage  usage
+	since  time.Time // when the keys were made
+	buf    *[]byte   // of writeBuffers, while the lock is held: sealed packets
+
+	greeted bool // our version has been sent, so the peer expects packets
+
+	// exchange is the key exchange under way: from our KEXINIT to our NEWKEYS
+	// nothing of the layers above may be sent, RFC 4253 section 7.1. It is set
+	// from the start, so that nothing is sent before the handshake either.
+	exchange *outgoingExchange
+}
+
+// outgoingExchange is our half of a key exchange that is under way.
+type outgoingExchange struct {
+	init []byte        // payload of our KEXINIT, which the exchange hash covers
+	over chan struct{} // closed once our NEWKEYS was sent
+}
+
+// writeBuffers are lent to the connections that are writing, so that idle ones
+// hold none.
+var writeBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, writeBuffer)
+	return &b
+}}
+
+func (w *writeHalf) init(c net.Conn) {
+	w.lock = make(chan struct{}, 1)
+	w.lock <- struct{}{}
+	w.conn = c
+	w.cipher = plainCipher{}
+	w.exchange = &outgoingExchange{over: make(chan struct{})}
+}
+
+// WritePacket sends one message of the layers above, 50 to 127. While keys are
+// exchanged, the first ones included, it waits. The packet is not retained.
+//
+// It returns when the packet was handed to the connection below, which may
+// block until the peer reads. Close unblocks it. It may be called concurrently
+// with every method.
+func (c *Conn) WritePacket(packet []byte) error { return c.WritePackets(packet) }
+
+// WritePackets sends several messages, in order and in as few writes to the
+// connection below as it can. Otherwise it is WritePacket.
+func (c *Conn) WritePackets(packets ...[]byte) error {
+	for _, p := range packets {
+		if len(p) == 0 || len(p) > maxPayload {
+			return fmt.Errorf("transport: packet of %d bytes, must be 1 to %d", len(p), maxPayload)
+		}
+		if p[0] < msgUpperFirst {
+			return fmt.Errorf("transport: message %d belongs to the transport layer", p[0])
+		}
+	}
+	return c.write(packets)
+}
+
+// write sends packets as soon as no key exchange is under way.
+func (c *Conn) write(packets [][]byte) error {
+	for len(packets) > 0 {
+		if err := c.lockForData(); err != nil {
+			return err
+		}
+		n, err := c.sendData(packets)
+		c.unlockWriter()
+		if err != nil {
+			return c.reject(err)
+		}
+		packets = packets[n:]
+	}
+	return nil
+}
+
+// sendData sends the packets up to the one that spends the key, after which it
+// starts a key exchange. It returns how many that were. The write lock is held.
+func (c *Conn) sendData(packets [][]byte) (n int, err error) {
+	for n < len(packets) {
+		if err := c.w.seal(packets[n]); err != nil {
+			return n, err
+		}
+		n++
+		if (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && !c.exchanging() {
+			return n, c.startExchange()
+		}
+	}
+	return n, c.w.flush()
+}
+
+// lockWriter waits for the write lock.
+func (c *Conn) lockWriter() error {
+	select {
+	case <-c.done:
+		return c.ended()
+	default:
+	}
+	select {
+	case <-c.w.lock:
+		c.w.buf = writeBuffers.Get().(*[]byte)
+		return nil
+	case <-c.done:
+		return c.ended()
+	}
+}
+
+// unlockWriter gives the lock back. What was not flushed is lost: that happens
+// only on the way to the end of the connection.
+func (c *Conn) unlockWriter() {
+	*c.w.buf = (*c.w.buf)[:0]
+	writeBuffers.Put(c.w.buf)
+	c.w.buf = nil
+	c.w.lock <- struct{}{}
+}
+
+// lockForData waits for the write lock at a moment when no key exchange is
+// under way.
+func (c *Conn) lockForData() error {
+	for {
+		if err := c.lockWriter(); err != nil {
+			return err
+		}
+		x := c.w.exchange
+		if x == nil {
+			return nil
+		}
+		c.unlockWriter()
+		select {
+		case <-x.over:
+		case <-c.done:
+			return c.ended()
+		}
+	}
+}
+
+// sendNow sends messages of the transport itself, whatever is under way.
+func (c *Conn) sendNow(packets ...[]byte) error {
+	if err := c.lockWriter(); err != nil {
+		return err
+	}
+	defer c.unlockWriter()
+	for _, p := range packets {
+		if err := c.w.seal(p); err != nil {
+			return err
+		}
+	}
+	return c.w.flush()
+}
+
+// seal appends one packet to the buffer and encrypts it there. RFC 4253
+// section 6: padding makes it a multiple of the block size, and is random.
+func (w *writeHalf) seal(payload []byte) error {
+	if w.usage.packets >= maxKeyPackets {
+		return fmt.Errorf("transport: one key was used for 2^32 packets and the server gave no other")
+	}
+	block, counted := w.cipher.block()
+	padding := block - (1+uint32(len(payload))+counted)%block
+	if padding < minPadding {
+		padding += block
+	}
+	length := 1 + uint32(len(payload)) + padding
+	size := 4 + int(length) + w.cipher.tag()
+	if len(*w.buf) > 0 && len(*w.buf)+size > writeBuffer {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	buf := slices.Grow(*w.buf, size)
+	frame := buf[len(buf) : len(buf)+size]
+	frame[0], frame[1], frame[2], frame[3] = byte(length>>24), byte(length>>16), byte(length>>8), byte(length)
+	frame[4] = byte(padding)
+	copy(frame[5:], payload)
+	rand.Read(frame[5+len(payload) : 4+length]) // never fails
+	w.cipher.seal(w.seq, frame)
+	*w.buf = buf[:len(buf)+size]
+	w.seq++
+	w.usage.packets++
+	w.usage.bytes += int64(size)
+	return nil
+}
+
+// flush writes the buffer out. An error poisons the connection: nobody knows
+// how much of a packet the peer has got.
+func (w *writeHalf) flush() error {
+	_, err := w.conn.Write(*w.buf)
+	*w.buf = (*w.buf)[:0]
+	return noEOF(err)
+}
