@@ -49,7 +49,8 @@ type Config struct {
 	// New keys are exchanged after that many bytes or packets in either
 	// direction under one key, or when the keys have that age and something
 	// is to be sent. 0 is 1 GiB, 2^31 packets, 1 hour; negative is never, but
-	// for 2^31 packets, which no key survives (RFC 4344 section 3.1).
+	// for 2^31 packets, which no key survives (RFC 4344 section 3.1). All of
+	// that begins once the server has said SSH_MSG_USERAUTH_SUCCESS.
 	RekeyBytes    int64
 	RekeyPackets  int64
 	RekeyInterval time.Duration

@@ -50,8 +50,8 @@ func (c *Conn) disconnect(cause error) {
 		return
 	}
 	c.w.buf = writeBuffers.Get().(*[]byte)
-	defer c.unlockWriter()
-	if !c.w.greeted || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
+	defer c.unlockWriter(net.ErrClosed)
+	if !c.w.greeted || c.w.err != nil || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
 		return
 	}
 	if c.w.seal(ssh.Marshal(&m)) == nil {

@@ -83,12 +83,12 @@ func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 }
 
 // greet sends the version and our first KEXINIT.
-func (c *Conn) greet() error {
+func (c *Conn) greet() (err error) {
 	init := ssh.Marshal(c.makeKexInit())
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer c.unlockWriter()
+	defer func() { c.unlockWriter(err) }()
 	c.w.greeted = true
 	*c.w.buf = append(*c.w.buf, c.config.ClientVersion+"\r\n"...)
 	c.w.exchange.init = init
@@ -228,7 +228,7 @@ func (c *Conn) readKex(x *keyExchange) ([]byte, error) {
 
 // sendNewKeys sends our NEWKEYS and takes the new keys into use for sending,
 // RFC 4253 section 7.3.
-func (c *Conn) sendNewKeys(x *keyExchange) error {
+func (c *Conn) sendNewKeys(x *keyExchange) (err error) {
 	cipher, err := x.clientKeys()
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (c *Conn) sendNewKeys(x *keyExchange) error {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer c.unlockWriter()
+	defer func() { c.unlockWriter(err) }()
 	w := &c.w
 	if err := w.seal([]byte{msgNewKeys}); err != nil {
 		return err

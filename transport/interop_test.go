@@ -142,4 +142,3 @@ func TestEveryAlgorithmWithAnotherImplementation(t *testing.T) {
 	}
 	require.Len(t, tried, 9+3+12+12)
 }
-

@@ -25,7 +25,6 @@ type readHalf struct {
 
 	keyed    bool // the first key exchange is done
 	extInfos int  // SSH_MSG_EXT_INFO seen
-	authed   bool // SSH_MSG_USERAUTH_SUCCESS has passed
 }
 
 func (r *readHalf) init(c net.Conn, maxPacket int) {
@@ -147,7 +146,7 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 		// above, and those count the replies that they get.
 		return true, nil
 	}
-	if c.r.extInfos > 1 && !c.r.authed && n != msgAuthSuccess {
+	if c.r.extInfos > 1 && !c.authed.Load() && n != msgAuthSuccess {
 		// RFC 8308 section 2.4: the second one stands right before the success.
 		return true, protocolErrorf("message %d between the second EXT_INFO and the success of authentication", n)
 	}
@@ -174,7 +173,7 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 // would belong to is not accepted.
 func (c *Conn) checkUpper(n byte) error {
 	if n == msgAuthSuccess {
-		c.r.authed = true
+		c.authed.Store(true)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

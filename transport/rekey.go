@@ -10,11 +10,11 @@ import (
 // Rekey starts a key re-exchange, unless one is under way. It returns once our
 // KEXINIT was sent; the exchange ends in ReadPacket, and until then WritePacket
 // waits. If it takes longer than Config.HandshakeTimeout the connection ends.
-func (c *Conn) Rekey() error {
+func (c *Conn) Rekey() (err error) {
 	if err := c.lockForData(); err != nil {
 		return err
 	}
-	defer c.unlockWriter()
+	defer func() { c.unlockWriter(err) }()
 	if c.exchanging() {
 		return nil
 	}
@@ -37,11 +37,16 @@ func (c *Config) aged(since time.Time) bool {
 // Another goroutine starts the exchange: a reader that writes could wait for a
 // peer that waits for the reader.
 func (c *Conn) checkReadUsage() {
-	if !c.r.rekeyAsked && c.config.spent(c.r.usage) {
+	if !c.r.rekeyAsked && c.config.spent(c.r.usage) && c.authed.Load() {
 		c.r.rekeyAsked = true
 		go func() { _ = c.Rekey() }() // its error has ended the connection, and others see it
 	}
 }
+
+// mayExchange tells whether new keys can be asked for without being told to.
+// Like OpenSSH we leave authentication alone: one goroutine writes and reads
+// there in turn, and a write that waits for an exchange would wait for itself.
+func (c *Conn) mayExchange() bool { return c.authed.Load() && !c.exchanging() }
 
 // exchanging tells whether a re-exchange is under way, in either direction. The
 // next one may not begin before.
@@ -87,11 +92,11 @@ func (c *Conn) reexchange(serverInit []byte) error {
 
 // ourKexInit returns the payload of our KEXINIT, sending it if that was not
 // done before the server's came.
-func (c *Conn) ourKexInit() ([]byte, error) {
+func (c *Conn) ourKexInit() (init []byte, err error) {
 	if err := c.lockWriter(); err != nil {
 		return nil, err
 	}
-	defer c.unlockWriter()
+	defer func() { c.unlockWriter(err) }()
 	if c.w.exchange == nil {
 		if err := c.startExchange(); err != nil {
 			return nil, err

@@ -14,29 +14,16 @@ import (
 //
 // It waits until the handshake is done, like WritePacket.
 func (c *Conn) RequestService(name string) error {
-	if err := c.lockForData(); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	pending := c.service
 	if pending == "" {
 		c.service = name
 	}
 	c.mu.Unlock()
-	err := error(nil)
-	if pending == "" {
-		if err = c.w.seal(ssh.Marshal(&serviceRequestMsg{Name: name})); err == nil {
-			err = c.w.flush()
-		}
-	}
-	c.unlockWriter()
-	switch {
-	case pending != "":
+	if pending != "" {
 		return fmt.Errorf("transport: the request for %q is not answered yet", pending)
-	case err != nil:
-		return c.reject(err)
 	}
-	return nil
+	return c.write([][]byte{ssh.Marshal(&serviceRequestMsg{Name: name})})
 }
 
 // handleServiceAccept matches the answer with the request.
@@ -73,7 +60,7 @@ func (c *Conn) Extension(name string) (value []byte, ok bool) {
 // handleExtInfo records the extensions, RFC 8308 section 2.3. The server may
 // send them twice, and not after the success of authentication.
 func (c *Conn) handleExtInfo(p []byte) error {
-	if c.r.extInfos++; c.r.extInfos > 2 || c.r.authed {
+	if c.r.extInfos++; c.r.extInfos > 2 || c.authed.Load() {
 		return protocolErrorf("EXT_INFO out of turn")
 	}
 	var m struct {

@@ -20,6 +20,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -40,6 +41,8 @@ type Conn struct {
 	r    readHalf
 	w    writeHalf
 	owed owedQueue
+
+	authed atomic.Bool // SSH_MSG_USERAUTH_SUCCESS has passed
 
 	// done is closed when the connection has ended; cause is set before.
 	done  chan struct{}

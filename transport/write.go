@@ -22,7 +22,8 @@ type writeHalf struct {
 	since  time.Time // when the keys were made
 	buf    *[]byte   // of writeBuffers, while the lock is held: sealed packets
 
-	greeted bool // our version has been sent, so the peer expects packets
+	err     error // what every later call gets: the direction is poisoned
+	greeted bool  // our version has been sent, so the peer expects packets
 
 	// exchange is the key exchange under way: from our KEXINIT to our NEWKEYS
 	// nothing of the layers above may be sent, RFC 4253 section 7.1. It is set
@@ -80,9 +81,9 @@ func (c *Conn) write(packets [][]byte) error {
 			return err
 		}
 		n, err := c.sendData(packets)
-		c.unlockWriter()
+		c.unlockWriter(err)
 		if err != nil {
-			return c.reject(err)
+			return err
 		}
 		packets = packets[n:]
 	}
@@ -97,14 +98,15 @@ func (c *Conn) sendData(packets [][]byte) (n int, err error) {
 			return n, err
 		}
 		n++
-		if (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && !c.exchanging() {
+		if (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && c.mayExchange() {
 			return n, c.startExchange()
 		}
 	}
 	return n, c.w.flush()
 }
 
-// lockWriter waits for the write lock.
+// lockWriter waits for the write lock. Every lockWriter that succeeds is
+// followed by an unlockWriter.
 func (c *Conn) lockWriter() error {
 	select {
 	case <-c.done:
@@ -113,6 +115,10 @@ func (c *Conn) lockWriter() error {
 	}
 	select {
 	case <-c.w.lock:
+		if err := c.w.err; err != nil {
+			c.w.lock <- struct{}{}
+			return err
+		}
 		c.w.buf = writeBuffers.Get().(*[]byte)
 		return nil
 	case <-c.done:
@@ -120,9 +126,13 @@ func (c *Conn) lockWriter() error {
 	}
 }
 
-// unlockWriter gives the lock back. What was not flushed is lost: that happens
-// only on the way to the end of the connection.
-func (c *Conn) unlockWriter() {
+// unlockWriter gives the lock back. An error poisons the direction: nobody
+// knows how much of a packet the peer has got. Reading goes on, because a peer
+// that takes no more may have left something to read.
+func (c *Conn) unlockWriter(err error) {
+	if err != nil && c.w.err == nil {
+		c.w.err = &endError{cause: err}
+	}
 	*c.w.buf = (*c.w.buf)[:0]
 	writeBuffers.Put(c.w.buf)
 	c.w.buf = nil
@@ -140,7 +150,7 @@ func (c *Conn) lockForData() error {
 		if x == nil {
 			return nil
 		}
-		c.unlockWriter()
+		c.unlockWriter(nil)
 		select {
 		case <-x.over:
 		case <-c.done:
@@ -149,16 +159,14 @@ func (c *Conn) lockForData() error {
 	}
 }
 
-// sendNow sends messages of the transport itself, whatever is under way.
-func (c *Conn) sendNow(packets ...[]byte) error {
+// sendNow sends a message of the transport itself, whatever is under way.
+func (c *Conn) sendNow(packet []byte) (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer c.unlockWriter()
-	for _, p := range packets {
-		if err := c.w.seal(p); err != nil {
-			return err
-		}
+	defer func() { c.unlockWriter(err) }()
+	if err := c.w.seal(packet); err != nil {
+		return err
 	}
 	return c.w.flush()
 }
@@ -195,8 +203,7 @@ func (w *writeHalf) seal(payload []byte) error {
 	return nil
 }
 
-// flush writes the buffer out. An error poisons the connection: nobody knows
-// how much of a packet the peer has got.
+// flush writes the buffer out.
 func (w *writeHalf) flush() error {
 	_, err := w.conn.Write(*w.buf)
 	*w.buf = (*w.buf)[:0]

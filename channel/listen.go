@@ -1,0 +1,258 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// backlog bounds the connections that wait for Accept; more are refused.
+const backlog = 128
+
+// forwardMsg asks for a forwarding, and ends it: RFC 4254 section 7.1.
+type forwardMsg struct {
+	Host string
+	Port uint32
+}
+
+// Listen has the server listen on an address and returns the listener. The
+// network is "tcp", "tcp4" or "tcp6" with a "host:port": port 0 lets the server
+// choose, which Addr then tells; an empty host is all addresses, if the server
+// allows it, and "localhost" only the loopback ones. Or it is "unix" with a path
+// on the server.
+//
+// A refusal is a [*connection.RequestError]. When ctx ends, its error is
+// returned and the forwarding, should the server still grant it, cancelled;
+// once Listen has returned, ctx has no effect.
+//
+// Up to 128 connections wait for Accept, further ones are refused; nothing
+// else waits for it. Close does not wait for the server.
+func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.Listener, error) {
+	what := fmt.Sprintf("listen on %s %q", network, addr)
+	l := &listener{
+		c:      c,
+		bound:  make(chan struct{}),
+		conns:  make(chan *conn, backlog),
+		closed: make(chan struct{}),
+	}
+	var request, openType string
+	if network == "unix" {
+		l.host, l.cancel, l.unix = addr, cancelForwardUnix, true
+		request, openType = forwardUnix, forwardedUnix
+	} else {
+		var err error
+		if l.host, l.port, err = splitTCP(network, addr); err != nil {
+			return nil, wrap(what, err)
+		}
+		l.cancel, request, openType = cancelForward, forwardTCPIP, forwardedTCPIP
+	}
+	// The handler is there before the server can know of the forwarding.
+	l.remove = c.HandleOpen(openType, l.handleOpen)
+	pending, err := c.SendRequest(ctx, request, true, l.payload())
+	if err == nil {
+		err = l.bind(ctx, pending)
+	}
+	if err != nil {
+		l.stop()
+		return nil, wrap(what, err)
+	}
+	return l, nil
+}
+
+// listener is one forwarding that the server has set up for us.
+type listener struct {
+	c      *connection.Conn
+	host   string // as requested; the path of a Unix socket
+	port   uint32 // settled once bound is closed
+	unix   bool
+	cancel string // the request that ends the forwarding
+	remove func() // of the handler
+
+	bound  chan struct{} // closed when the server has granted the forwarding
+	conns  chan *conn
+	once   sync.Once
+	closed chan struct{}
+
+	// mu makes queueing a connection and closing the listener exclude one
+	// another: none is queued that nobody would close.
+	mu sync.Mutex
+}
+
+// bind waits for the server's answer, which has the port if we left it open.
+// An answer that comes after the end of ctx is not lost: the forwarding would
+// stay for as long as the connection lives.
+func (l *listener) bind(ctx context.Context, pending *connection.Pending) error {
+	reply, err := pending.Wait(ctx)
+	if ctx.Err() != nil && err != nil {
+		go func() {
+			late, err := pending.Wait(context.Background()) // ended by the connection's end
+			if err == nil && l.settle(late) == nil {
+				l.sendCancel()
+			}
+		}()
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.settle(reply); err != nil {
+		return err
+	}
+	close(l.bound)
+	return nil
+}
+
+// settle takes the port from the reply, RFC 4254 section 7.1.
+func (l *listener) settle(reply []byte) error {
+	if l.unix || l.port != 0 {
+		return nil
+	}
+	var m struct{ Port uint32 }
+	if err := ssh.Unmarshal(reply, &m); err != nil || m.Port == 0 || m.Port > 65535 {
+		return fmt.Errorf("the server did not say which port it has chosen")
+	}
+	l.port = m.Port
+	return nil
+}
+
+// payload is what identifies the forwarding in requests about it.
+func (l *listener) payload() []byte {
+	if l.unix {
+		return ssh.Marshal(struct{ Path string }{l.host})
+	}
+	return ssh.Marshal(forwardMsg{l.host, l.port})
+}
+
+// sendCancel does not wait for an answer that would change nothing.
+func (l *listener) sendCancel() {
+	ctx, stop := context.WithCancel(context.Background())
+	stop() // and not for room in a queue either: then the connection is as good as dead
+	_, _ = l.c.SendRequest(ctx, l.cancel, false, l.payload())
+}
+
+// handleOpen takes the connections of this listener and leaves all others to
+// the next one. It waits for the answer of Listen: the first connection may
+// overtake the goroutine that gets it.
+func (l *listener) handleOpen(ctx context.Context, o *connection.Open) {
+	select {
+	case <-l.bound:
+	case <-l.closed:
+		return
+	case <-ctx.Done():
+		return
+	}
+	remote, ok := l.match(o.ExtraData())
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return
+	default:
+	}
+	if len(l.conns) == cap(l.conns) {
+		_ = o.Reject(connection.ResourceShortage, "too many connections wait to be accepted")
+		return
+	}
+	if ch, err := o.Accept(nil); err == nil {
+		l.conns <- newConn(ch, l.Addr(), remote)
+	}
+}
+
+// match tells whether a forwarded connection is this listener's, and where it
+// comes from.
+func (l *listener) match(extra []byte) (remote net.Addr, ok bool) {
+	if l.unix {
+		var m struct{ Path, Reserved string }
+		err := ssh.Unmarshal(extra, &m)
+		return unixAddr(""), err == nil && m.Path == l.host
+	}
+	var m tcpipMsg
+	if ssh.Unmarshal(extra, &m) != nil || m.Port != l.port || !sameHost(m.Host, l.host) || m.OriginPort > 65535 {
+		return nil, false
+	}
+	return tcpAddr(m.OriginHost, m.OriginPort), true
+}
+
+// sameHost compares a listening address as the server has it with the one we
+// gave: servers say "0.0.0.0" for "" and "127.0.0.1" for "localhost".
+func sameHost(theirs, ours string) bool {
+	return strings.EqualFold(theirs, ours) || bindKind(theirs) != 0 && bindKind(theirs) == bindKind(ours)
+}
+
+// bindKind sorts the addresses that have several spellings, RFC 4254 section
+// 7.1: 'a' for all addresses, 'l' for the loopback ones.
+func bindKind(host string) byte {
+	ip := net.ParseIP(host)
+	switch {
+	case host == "" || host == "*" || ip.IsUnspecified():
+		return 'a'
+	case strings.EqualFold(host, "localhost") || ip.IsLoopback():
+		return 'l'
+	default:
+		return 0
+	}
+}
+
+// Accept waits for a connection. After Close its error is net.ErrClosed, and
+// the cause too when the connection below has ended.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, wrap("accept", net.ErrClosed)
+	case <-l.c.Done():
+		l.stop()
+		if err := l.c.Wait(); err != nil {
+			return nil, fmt.Errorf("channel: accept: %w: %w", net.ErrClosed, err)
+		}
+		return nil, wrap("accept", net.ErrClosed)
+	}
+}
+
+// Close ends the forwarding. Connections that wait for Accept are closed, those
+// that were accepted live on. It is idempotent.
+func (l *listener) Close() error {
+	if l.stop() {
+		l.sendCancel()
+	}
+	return nil
+}
+
+// stop ends this side of the forwarding, and tells whether it was the first to.
+func (l *listener) stop() (first bool) {
+	l.once.Do(func() {
+		first = true
+		if l.remove != nil {
+			l.remove()
+		}
+		l.mu.Lock()
+		close(l.closed)
+		l.mu.Unlock()
+		for len(l.conns) > 0 {
+			select {
+			case conn := <-l.conns:
+				conn.Close()
+			default:
+			}
+		}
+	})
+	return first
+}
+
+// Addr is the address that the server listens on, as far as it told.
+func (l *listener) Addr() net.Addr {
+	if l.unix {
+		return unixAddr(l.host)
+	}
+	return tcpAddr(l.host, l.port)
+}

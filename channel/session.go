@@ -1,0 +1,179 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// Session is one session channel, RFC 4254 section 6: it runs one command,
+// shell or subsystem. The channel's own methods are its streams: Write and
+// CloseWrite are the command's standard input, Read its standard output,
+// Stderr its standard error. Output that is not wanted must be closed, by
+// CloseRead and Stderr().Close, or it fills the window and stops the command.
+//
+// Requests wait for nothing where they need not: Setenv and RequestPTY only
+// send, and Start collects their answers together with its own, so that all of
+// them take one round trip. All methods may be called concurrently, though
+// the order of requests matters to the server.
+type Session struct {
+	*connection.Channel
+
+	mu      sync.Mutex
+	asked   []question // sent, answer not collected
+	started bool
+	exit    *ExitError // the first exit-status or exit-signal; nil: none came
+}
+
+// question is a request whose answer somebody has yet to collect.
+type question struct {
+	what    string
+	pending *connection.Pending
+}
+
+// NewSession opens a session channel. It does not run anything yet. When ctx
+// ends, its error is returned; afterwards ctx has no effect on the session.
+func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
+	s := new(Session)
+	ch, err := c.OpenChannel(ctx, "session", nil, s.handleRequest)
+	if err != nil {
+		return nil, wrap("open session", err)
+	}
+	s.Channel = ch
+	return s, nil
+}
+
+// Setenv asks for an environment variable of the command, RFC 4254 section
+// 6.4. Servers accept few names; whether this one did, Start tells.
+func (s *Session) Setenv(ctx context.Context, name, value string) error {
+	return s.ask(ctx, fmt.Sprintf("environment variable %q", name), "env", ssh.Marshal(struct{ Name, Value string }{name, value}))
+}
+
+// Start runs a command, which the server usually hands to the user's shell.
+// It returns once the server has agreed. If anything was refused, by now or in
+// an earlier request, the session is closed and the refusal returned, a
+// [*connection.RequestError]. The command may have begun then without what was
+// refused: who minds that makes the request by [connection.Channel.Request],
+// which waits for its answer.
+//
+// A session runs one thing only. If ctx ends before Start has returned, the
+// session is closed, and ctx's error returned.
+func (s *Session) Start(ctx context.Context, command string) error {
+	return s.start(ctx, "run the command", "exec", ssh.Marshal(struct{ Command string }{command}))
+}
+
+// Shell runs the user's login shell, in all else as Start does.
+func (s *Session) Shell(ctx context.Context) error {
+	return s.start(ctx, "run a shell", "shell", nil)
+}
+
+// Subsystem runs a subsystem such as "sftp", in all else as Start does.
+func (s *Session) Subsystem(ctx context.Context, name string) error {
+	return s.start(ctx, fmt.Sprintf("run the subsystem %q", name), "subsystem", ssh.Marshal(struct{ Name string }{name}))
+}
+
+// Signal sends a signal to what runs, RFC 4254 section 6.9. There is no
+// answer, and some servers ignore it.
+func (s *Session) Signal(ctx context.Context, sig ssh.Signal) error {
+	_, err := s.SendRequest(ctx, "signal", false, ssh.Marshal(struct{ Signal string }{string(sig)}))
+	return wrap("signal", err)
+}
+
+// Wait waits until the server has closed the channel, and tells how the
+// command ended: nil for status 0, an [*ExitError] for another one or a signal.
+// When neither came the error is [ErrNoExitStatus], and if that is because the
+// connection was lost, the cause too. A command is never taken for well ended
+// whose output may be cut short.
+//
+// The server closes the channel after its last output was read or discarded:
+// do not wait before reading. When ctx ends, its error is returned; the command
+// goes on, and Wait can be called again.
+func (s *Session) Wait(ctx context.Context) error {
+	select {
+	case <-s.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	lost := s.Channel.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.exit == nil && lost == nil:
+		return ErrNoExitStatus
+	case s.exit == nil:
+		return fmt.Errorf("%w: %w", ErrNoExitStatus, lost)
+	case lost != nil:
+		return fmt.Errorf("channel: connection lost after the command had ended: %w", lost)
+	case s.exit.Status == 0:
+		return nil
+	}
+	exit := *s.exit // the caller may fill in Stderr
+	return &exit
+}
+
+// ask sends a request whose answer is collected later.
+func (s *Session) ask(ctx context.Context, what, name string, payload []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started {
+		return fmt.Errorf("channel: %s: the session has been started", what)
+	}
+	pending, err := s.SendRequest(ctx, name, true, payload)
+	if err != nil {
+		return wrap(what, err)
+	}
+	s.asked = append(s.asked, question{what, pending})
+	return nil
+}
+
+// start sends the request that sets the session going, and collects all
+// answers: the first refusal counts, but none is left behind.
+func (s *Session) start(ctx context.Context, what, name string, payload []byte) error {
+	if err := s.ask(ctx, what, name, payload); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.started = true
+	asked := s.asked
+	s.asked = nil
+	s.mu.Unlock()
+	var refused error
+	for _, q := range asked {
+		if _, err := q.pending.Wait(ctx); err != nil && refused == nil {
+			refused = wrap(q.what, err)
+		}
+	}
+	if refused != nil {
+		s.Close()
+	}
+	return refused
+}
+
+// handleRequest takes the server's requests about this channel.
+func (s *Session) handleRequest(_ context.Context, r *connection.Request) ([]byte, bool) {
+	var exit *ExitError
+	switch r.Name {
+	case "exit-status":
+		exit = parseExitStatus(r.Payload)
+	case "exit-signal":
+		exit = parseExitSignal(r.Payload)
+	}
+	if exit == nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.exit == nil {
+		s.exit = exit
+	}
+	return nil, true
+}
+
+// ErrNoExitStatus says that a session ended without telling how: the server
+// sent neither exit-status nor exit-signal.
+var ErrNoExitStatus = errors.New("channel: the session ended without an exit status")

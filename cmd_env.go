@@ -1,0 +1,93 @@
+package nacre
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// variable is one of Cmd.Env; err is the server's refusal.
+type variable struct {
+	name, value string
+	err         error
+}
+
+// parseEnv takes "NAME=value" apart. Values may be secret: no error shows one.
+func parseEnv(env []string) ([]variable, error) {
+	vars := make([]variable, 0, len(env))
+	for i, e := range env {
+		name, value, ok := strings.Cut(e, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("nacre: Cmd.Env[%d] is not of the form NAME=value", i)
+		}
+		if strings.ContainsRune(e, 0) {
+			return nil, fmt.Errorf("nacre: Cmd.Env[%d] has a NUL byte", i)
+		}
+		vars = append(vars, variable{name: name, value: value})
+	}
+	return vars, nil
+}
+
+// setenv requests all variables in one round trip and returns those that the
+// server has refused.
+func setenv(ctx context.Context, s *channel.Session, env []variable) (refused []variable, err error) {
+	pending := make([]*connection.Pending, len(env))
+	for i, v := range env {
+		payload := ssh.Marshal(struct{ Name, Value string }{v.name, v.value})
+		if pending[i], err = s.SendRequest(ctx, "env", true, payload); err != nil {
+			return nil, err
+		}
+	}
+	for i, v := range env {
+		_, err := pending[i].Wait(ctx)
+		var refusal *connection.RequestError
+		switch {
+		case errors.As(err, &refusal):
+			v.err = fmt.Errorf("nacre: environment variable %q: %w", v.name, err)
+			refused = append(refused, v)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return refused, nil
+}
+
+// withEnv is the command line that sets the variables itself. The shell in
+// between makes it right for command lines that are more than one command.
+func withEnv(env []variable, command string) (string, error) {
+	var b strings.Builder
+	b.WriteString("env")
+	for _, v := range env {
+		if !shellName(v.name) {
+			return "", fmt.Errorf("nacre: environment variable %q: no shell can set a variable of this name", v.name)
+		}
+		b.WriteString(" " + v.name + "=" + shellQuote(v.value))
+	}
+	b.WriteString(" sh -c " + shellQuote(command))
+	return b.String(), nil
+}
+
+// shellName tells whether s is a name in the sense of POSIX.1-2017 section
+// 3.235.
+func shellName(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return !nameRune(r) }) && (s[0] < '0' || s[0] > '9')
+}
+
+func nameRune(r rune) bool {
+	return r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
+}
+
+// shellQuote makes one word of s for a POSIX shell.
+func shellQuote(s string) string {
+	plain := func(r rune) bool { return nameRune(r) || strings.ContainsRune("-./:=@%+,", r) }
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

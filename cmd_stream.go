@@ -1,0 +1,277 @@
+package nacre
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/nacre-ssh/nacre/channel"
+)
+
+// streams is what a running command copies, and what it leaves to pipes.
+type streams struct {
+	stdinPiped, stdoutPiped, stderrPiped bool
+
+	copies   int        // goroutines that copy output
+	results  chan error // of these
+	stdinErr chan error // what the source of Stdin failed with
+}
+
+// closeUnused closes the output that nobody wants, so that it holds no window.
+// That happens before the command can write anything.
+func (c *Cmd) closeUnused(s *channel.Session) {
+	if c.Stdout == nil && !c.streams.stdoutPiped {
+		s.CloseRead()
+	}
+	if c.Stderr == nil && !c.streams.stderrPiped {
+		s.Stderr().Close()
+	}
+}
+
+// startCopying starts a goroutine for each stream that is copied. Those of the
+// output end with the session, that of the input with its source.
+func (c *Cmd) startCopying() {
+	out, errs := c.Stdout, c.Stderr
+	if out != nil && sameWriter(out, errs) {
+		locked := &lockedWriter{w: out}
+		out, errs = locked, locked
+	}
+	c.streams.results = make(chan error, 2)
+	if out != nil {
+		c.copyOutput(out, c.Session, c.Session.CloseRead)
+	}
+	if errs != nil {
+		c.copyOutput(errs, c.Session.Stderr(), c.Session.Stderr().Close)
+	}
+	c.streams.stdinErr = make(chan error, 1)
+	switch {
+	case c.Stdin != nil:
+		go c.copyInput()
+	case !c.streams.stdinPiped:
+		c.Session.CloseWrite()
+	}
+}
+
+// copyOutput copies one stream. When the writer fails, the rest is dropped:
+// the command is not to hang on a stream that nobody reads.
+func (c *Cmd) copyOutput(w io.Writer, from io.WriterTo, discard func() error) {
+	c.streams.copies++
+	go func() {
+		_, err := from.WriteTo(w)
+		if err != nil {
+			discard()
+		}
+		c.streams.results <- err
+	}()
+}
+
+// copyInput copies Stdin and ends the command's input. A write that fails is
+// that of a command which has ended, or of a session which tells by itself.
+func (c *Cmd) copyInput() {
+	source := &sourceReader{r: c.Stdin}
+	_, _ = c.Session.ReadFrom(source)
+	if source.err != nil {
+		c.streams.stdinErr <- fmt.Errorf("nacre: reading Stdin: %w", source.err)
+	}
+	c.Session.CloseWrite()
+}
+
+// waitCopying waits for the output, unless the session was given up, and
+// returns the first error of the caller's writers and reader.
+func (c *Cmd) waitCopying() error {
+	var first error
+	for range c.streams.copies {
+		select {
+		case err := <-c.streams.results:
+			if first == nil {
+				first = err
+			}
+		case <-c.running.Done():
+			return first
+		}
+	}
+	select {
+	case err := <-c.streams.stdinErr:
+		if first == nil {
+			first = err
+		}
+	default:
+	}
+	return first
+}
+
+// sourceReader remembers how its reader has failed.
+type sourceReader struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sourceReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// sameWriter compares without the panic of types that cannot be compared.
+func sameWriter(a, b io.Writer) bool {
+	defer func() { _ = recover() }()
+	return a == b
+}
+
+// lockedWriter lets two goroutines share a writer.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// buffer is a bytes.Buffer that can be read while a copy that was given up
+// still writes to it.
+type buffer struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf = append(b.buf, p...)
+	return len(p), nil
+}
+
+func (b *buffer) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.buf)
+}
+
+// maxTail is how much of the standard error an ExitError holds, in bytes.
+const maxTail = 32 * 1024
+
+// tail keeps the end of what is written to it.
+type tail struct{ buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	_, _ = t.buffer.Write(p[max(0, len(p)-maxTail):])
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.buf); n > 2*maxTail {
+		t.buf = append(t.buf[:0], t.buf[n-maxTail:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) bytes() []byte {
+	b := t.buffer.bytes()
+	return b[max(0, len(b)-maxTail):]
+}
+
+// StdinPipe returns a writer to the command's standard input. Close ends that
+// input. Writes wait for Start.
+func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
+	if c.Stdin != nil || c.called || c.streams.stdinPiped {
+		return nil, errors.New("nacre: StdinPipe comes too late, or Stdin is set already")
+	}
+	c.streams.stdinPiped = true
+	return &stdinPipe{c}, nil
+}
+
+// StdoutPipe returns a reader of the command's standard output, to be read to
+// its end before Wait is called. Reads wait for Start. Close drops the rest.
+func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
+	if c.Stdout != nil || c.called || c.streams.stdoutPiped {
+		return nil, errors.New("nacre: StdoutPipe comes too late, or Stdout is set already")
+	}
+	c.streams.stdoutPiped = true
+	return &outputPipe{c, func(s *channel.Session) output { return stdout{s} }}, nil
+}
+
+// StderrPipe is StdoutPipe for the standard error.
+func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
+	if c.Stderr != nil || c.called || c.streams.stderrPiped {
+		return nil, errors.New("nacre: StderrPipe comes too late, or Stderr is set already")
+	}
+	c.streams.stderrPiped = true
+	return &outputPipe{c, func(s *channel.Session) output { return s.Stderr() }}, nil
+}
+
+// session waits for Start and returns what it made.
+func (c *Cmd) session() (*channel.Session, error) {
+	<-c.ready
+	return c.Session, c.startErr
+}
+
+type stdinPipe struct{ c *Cmd }
+
+func (p *stdinPipe) Write(b []byte) (int, error) {
+	s, err := p.c.session()
+	if err != nil {
+		return 0, err
+	}
+	return s.Write(b)
+}
+
+func (p *stdinPipe) ReadFrom(r io.Reader) (int64, error) {
+	s, err := p.c.session()
+	if err != nil {
+		return 0, err
+	}
+	return s.ReadFrom(r)
+}
+
+func (p *stdinPipe) Close() error {
+	s, err := p.c.session()
+	if err != nil {
+		return err
+	}
+	return s.CloseWrite()
+}
+
+// output is one of the two streams of a session.
+type output interface {
+	io.ReadCloser
+	io.WriterTo
+}
+
+// stdout makes Close that of the stream, not of the session.
+type stdout struct{ *channel.Session }
+
+func (s stdout) Close() error { return s.CloseRead() }
+
+type outputPipe struct {
+	c  *Cmd
+	of func(*channel.Session) output
+}
+
+func (p *outputPipe) Read(b []byte) (int, error) {
+	s, err := p.c.session()
+	if err != nil {
+		return 0, err
+	}
+	return p.of(s).Read(b)
+}
+
+func (p *outputPipe) WriteTo(w io.Writer) (int64, error) {
+	s, err := p.c.session()
+	if err != nil {
+		return 0, err
+	}
+	return p.of(s).WriteTo(w)
+}
+
+func (p *outputPipe) Close() error {
+	s, err := p.c.session()
+	if err != nil {
+		return err
+	}
+	return p.of(s).Close()
+}

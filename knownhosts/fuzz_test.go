@@ -1,0 +1,64 @@
+package knownhosts_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/knownhosts"
+)
+
+// FuzzLine checks that no line trusts a key that is not written on it, and that no line with a marker trusts the very
+// key that is.
+func FuzzLine(f *testing.F) {
+	good := text(key("host"))
+	for _, line := range []string{
+		"host " + good, "*,!host " + good + " comment\r", "[host]:2222,::1 " + good, "@revoked * " + good,
+		"@cert-authority *.example " + good, "@cert-authority @revoked * " + good, "# " + good, "host ssh-rsa AAAA",
+		"|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= " + good, "\ufeffhost " + good, "host\x00 " + good,
+	} {
+		f.Add(line, "host:22")
+	}
+	f.Fuzz(func(t *testing.T, line, addr string) {
+		line = strings.ReplaceAll(line, "\n", "")
+		d := knownhosts.Parse("f", []byte(line))
+		require.LessOrEqual(t, len(d.Skipped()), 1)
+		require.Error(t, verify(t, d, addr, key("not on any line")))
+		require.Error(t, verify(t, d, addr, certificate(t, signer("not on any line"), func(c *ssh.Certificate) {
+			c.Key = key("not on any line")
+		})))
+		marked := strings.HasPrefix(strings.Trim(strings.TrimPrefix(line, "\ufeff"), " \t"), "@")
+		accepted := verify(t, d, addr, key("host")) == nil
+		require.False(t, accepted && marked, "a line with a marker was taken for a plain one")
+		require.False(t, accepted && len(d.Skipped()) > 0, "a skipped line trusts a key")
+		if accepted {
+			require.NotEmpty(t, d.HostKeyAlgorithms(addr))
+		}
+	})
+}
+
+// FuzzFile checks that every file can be read, that another line at its end is understood whatever stands before, and
+// that a revocation there holds.
+func FuzzFile(f *testing.F) {
+	good := text(key("host"))
+	f.Add([]byte("host "+good+"\n\n# c\r\nbad\n@revoked * "+good), "host:22")
+	f.Add([]byte("[host]:2222 "+good+"\nhost "+good+"\n!host,* "+good), "host:2222")
+	f.Add([]byte("@cert-authority * "+text(key("ca"))+"\n\x00\n\xff"), "[::1]:22")
+	f.Fuzz(func(t *testing.T, content []byte, addr string) {
+		content = append(content, '\n')
+		before := knownhosts.Parse("f", content)
+		require.LessOrEqual(t, len(before.Skipped()), bytes.Count(content, []byte("\n")))
+
+		content = append(content, "last.example "+text(key("last"))+"\n@revoked * "+good+"\n@revoked * "+text(key("ca"))...)
+		d := knownhosts.Parse("f", content)
+		require.Len(t, d.Skipped(), len(before.Skipped()))
+		require.Error(t, verify(t, d, addr, key("host")))
+		require.Error(t, verify(t, d, addr, certificate(t, signer("ca"), nil)))
+		if err := verify(t, d, "last.example:22", key("last")); err != nil {
+			requireKind(t, knownhosts.Revoked, err)
+		}
+	})
+}

@@ -1,0 +1,146 @@
+package knownhosts
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	markerAuthority = "@cert-authority"
+	markerRevoked   = "@revoked"
+
+	// separators stand between fields. Other white space, that of Unicode included, is part of a field.
+	separators = " \t"
+
+	// hashMagic begins a hashed host name; "1" is HMAC-SHA1, the only kind there is.
+	hashMagic = "|1|"
+)
+
+// Line is a line of a known_hosts file that says something about a host.
+type Line struct {
+	File   string        // as it was named to [Load]
+	Number int           // counted from 1; 0 for a line that [DB.Add] added
+	Marker string        // "", "@cert-authority" or "@revoked"
+	Key    ssh.PublicKey // never a certificate
+}
+
+// String returns the place of the line, and the type and SHA-256 fingerprint of its key.
+func (l Line) String() string {
+	return position(l.File, l.Number) + ": " + describe(l.Key)
+}
+
+// line is a Line together with the names it is about, which may be hashed and so cannot always be shown.
+type line struct {
+	Line
+	hosts matcher
+}
+
+// matcher is the first field of a line.
+type matcher interface {
+	// match reports whether the line is about name, which is in lower case and carries "[ ]:port" where that is due.
+	match(name string) bool
+}
+
+// parseLine understands one line that is neither blank nor a comment. Everything doubtful is an error: read
+// generously, "@rovoked * ssh-ed25519 …" would be a host name and trust what it means to ban.
+func parseLine(text string) (line, error) {
+	var l line
+	if strings.IndexByte(text, 0) >= 0 {
+		return line{}, errors.New("contains a NUL byte")
+	}
+	hosts, rest := cutField(text)
+	if strings.HasPrefix(hosts, "@") {
+		if hosts != markerAuthority && hosts != markerRevoked {
+			return line{}, fmt.Errorf("unknown marker %s", quote(hosts))
+		}
+		l.Marker = hosts
+		if hosts, rest = cutField(rest); strings.HasPrefix(hosts, "@") {
+			return line{}, errors.New("more than one marker")
+		}
+	}
+	keyType, rest := cutField(rest)
+	encoded, _ := cutField(rest)
+	if encoded == "" {
+		return line{}, errors.New("lacks a host name, a key type or a key")
+	}
+	var err error
+	if l.Key, err = parseKey(keyType, encoded); err != nil {
+		return line{}, err
+	}
+	if l.Marker == markerRevoked {
+		l.Key = plainKey(l.Key)
+		return l, nil // for all hosts, whatever its own are
+	}
+	if _, ok := l.Key.(*ssh.Certificate); ok {
+		return line{}, errors.New("holds a certificate where a plain key is due")
+	}
+	l.hosts, err = parseHosts(hosts)
+	return l, err
+}
+
+// cutField returns the first field of s and what follows it.
+func cutField(s string) (field, rest string) {
+	s = strings.TrimLeft(s, separators)
+	if i := strings.IndexAny(s, separators); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, ""
+}
+
+// parseKey decodes a key, which must be of the type that the line claims.
+func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
+	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("key of type %s is not base64", quote(keyType))
+	}
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil {
+		return nil, fmt.Errorf("key of type %s is not understood: %s", quote(keyType), quote(err.Error()))
+	}
+	if key.Type() != keyType {
+		return nil, fmt.Errorf("key of type %s is said to be of type %s", key.Type(), quote(keyType))
+	}
+	if !supported(plainKey(key).Type()) {
+		return nil, fmt.Errorf("key type %s is not supported", quote(keyType))
+	}
+	return key, nil
+}
+
+func parseHosts(field string) (matcher, error) {
+	if strings.HasPrefix(field, "|") {
+		return parseHashedName(field)
+	}
+	return parsePatterns(field)
+}
+
+// hashedName is a host name that only those who know it can recognize.
+type hashedName struct {
+	salt, sum [sha1.Size]byte
+}
+
+func parseHashedName(field string) (*hashedName, error) {
+	encoded, ok := strings.CutPrefix(field, hashMagic)
+	salt, sum, found := strings.Cut(encoded, "|")
+	h := new(hashedName)
+	if !ok || !found || !decodeSum(&h.salt, salt) || !decodeSum(&h.sum, sum) {
+		return nil, fmt.Errorf("malformed hashed host name %s", quote(field))
+	}
+	return h, nil
+}
+
+func decodeSum(dst *[sha1.Size]byte, encoded string) bool {
+	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	return err == nil && copy(dst[:], raw) == len(dst) && len(raw) == len(dst)
+}
+
+func (h *hashedName) match(name string) bool {
+	mac := hmac.New(sha1.New, h.salt[:])
+	mac.Write([]byte(name))
+	return hmac.Equal(mac.Sum(nil), h.sum[:])
+}

@@ -1,0 +1,290 @@
+package knownhosts_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/nacre-ssh/nacre/knownhosts"
+)
+
+// proxyVariable holds the address that the test binary bridges to when ssh starts it as a ProxyCommand.
+const proxyVariable = "NACRE_TEST_PROXY"
+
+// find asks ssh-keygen for the numbers of the lines about a name.
+func find(t *testing.T, name, file string) map[int]bool {
+	t.Helper()
+	out, err := exec.Command("ssh-keygen", "-F", name, "-f", file).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 && len(out) == 0 {
+		return nil
+	}
+	require.NoError(t, err, string(out))
+	found := make(map[int]bool)
+	for line := range strings.Lines(string(out)) {
+		if _, number, ok := strings.Cut(line, " found: line "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(number))
+			require.NoError(t, err)
+			found[n] = true
+		}
+	}
+	return found
+}
+
+// TestNamesMatchAsInSSHKeygen compares every name with every list of patterns.
+func TestNamesMatchAsInSSHKeygen(t *testing.T) {
+	names := []string{
+		"host", "host.example", "a.host.example", "other", "10.0.0.1", "::1", "fe80::1%eth0", "hos",
+		"[host]:2222", "[host.example]:2222", "[::1]:2222", "[10.0.0.1]:2222", "[other]:22000",
+	}
+	patterns := []string{
+		"host", "HOST", "Host.Example", "host,other", "other,host", "host ,other", "host,,other", ",", "!host",
+		"*", "?", "h?st", "h*t", "*host", "host*", "*.example", "*.*.example", "**", "h**t", "ho*s*t", "?*?",
+		"*,!host", "!host,*", "!*.example,*", "*.example,!a.*", "!", "!,host", "!!host",
+		"[host]:2222", "[HOST]:2222", "[host]:22", "[*]:2222", "[*]:*", "[host]:*", "*:2222", "[host]:????", "[host]",
+		"host:2222", "!*:2222,*", "[*.example]:2222", "*]:2222",
+		"10.0.0.1", "10.0.0.*", "10.*", "::1", "[::1]:2222", "[::1]", "*::1", "fe80::1%eth0", "fe80::1%ETH0", "fe80::*",
+		"#host", "h#ost", "\"host\"", "\xffhost", "|1|", "|2|a|b", "host\x7f",
+	}
+	var lines []string
+	for _, p := range patterns {
+		lines = append(lines, p+" "+text(key("host")))
+	}
+	file := write(t, strings.Join(lines, "\n"))
+	for _, name := range names {
+		addr, want := net.JoinHostPort(name, "22"), find(t, name, file)
+		fallback := map[int]bool{}
+		if plain, _, ok := strings.Cut(strings.TrimPrefix(name, "["), "]:"); ok {
+			addr, fallback = name, find(t, plain, file) // ssh(1) looks up the plain name next
+		}
+		for i, line := range lines {
+			d := knownhosts.Parse("f", []byte(line))
+			require.Equal(t, want[i+1] || fallback[i+1], verify(t, d, addr, key("host")) == nil, "%s: %s", name, line)
+		}
+	}
+}
+
+func TestHashedNamesOfSSHKeygenAreRecognized(t *testing.T) {
+	file := write(t, fmt.Sprintf("Host.Example,10.0.0.1 %[1]s\n[host.example]:2222 %[2]s\n::1 %[1]s c o m m e n t\n",
+		text(key("host")), text(key("other"))))
+	out, err := exec.Command("ssh-keygen", "-H", "-f", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.NotContains(t, read(t, file), "example")
+
+	d := load(t, file)
+	require.Empty(t, d.Skipped())
+	requireKind(t, 0, verify(t, d, "host.example:22", key("host")))
+	requireKind(t, 0, verify(t, d, "HOST.example.:22", key("host")))
+	requireKind(t, 0, verify(t, d, "10.0.0.1:22", key("host")))
+	requireKind(t, 0, verify(t, d, "[::1]:22", key("host")))
+	requireKind(t, 0, verify(t, d, "[0:0::1]:22", key("host")))
+	requireKind(t, 0, verify(t, d, "host.example:2222", key("other")))
+	requireKind(t, knownhosts.Changed, verify(t, d, "host.example:2222", key("host")))
+	requireKind(t, knownhosts.Unknown, verify(t, d, "example:22", key("host")))
+	require.Equal(t, []string{ssh.KeyAlgoED25519}, d.HostKeyAlgorithms("host.example:22"))
+}
+
+func TestSSHKeygenFindsWhatAddWrote(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	d := load(t, file)
+	for _, addr := range []string{"Host.Example.:22", "host.example:2222", "[::1]:22", "[::1]:2222", "[fe80::1%eth0]:22"} {
+		require.NoError(t, d.Add(addr, key("host")))
+	}
+	for _, name := range []string{"host.example", "[host.example]:2222", "::1", "[::1]:2222", "fe80::1%eth0"} {
+		require.Len(t, find(t, name, file), 1, name)
+	}
+	out, err := exec.Command("ssh-keygen", "-l", "-f", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, 5, strings.Count(string(out), ssh.FingerprintSHA256(key("host"))))
+}
+
+// sshAccepts reports whether ssh(1), told to be strict, goes on after the server has shown its key.
+func sshAccepts(t *testing.T, file, host, port string, hostKey ssh.Signer) bool {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(hostKey)
+	accepted := make(chan bool, 1)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			accepted <- false
+			return
+		}
+		defer c.Close()
+		_, _, _, err = ssh.NewServerConn(c, config)
+		accepted <- err == nil
+	}()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), "ssh", "-F", "none", "-p", port,
+		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
+		"-o", "UserKnownHostsFile="+file, "-o", "GlobalKnownHostsFile=none", "-o", "ProxyCommand="+self, host, "true")
+	cmd.Env = append(os.Environ(), proxyVariable+"="+listener.Addr().String())
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err) // the server hangs up at the latest after authentication
+	listener.Close()
+	verdict := <-accepted
+	require.Equal(t, !verdict, strings.Contains(string(out), "Host key verification failed"), string(out))
+	return verdict
+}
+
+// judgement is what becomes of a host key of "host.example", given a file.
+type judgement struct {
+	name, port, file string
+	key              ssh.Signer
+	want             knownhosts.Kind // 0: accepted
+}
+
+// compareWithSSH has ssh(1) itself judge the same keys by the same files.
+func compareWithSSH(t *testing.T, judgements []judgement) {
+	for _, test := range judgements {
+		t.Run(test.name, func(t *testing.T) {
+			file := write(t, test.file+"\n")
+			requireKind(t, test.want, verify(t, load(t, file), "host.example:"+test.port, test.key.PublicKey()))
+			require.Equal(t, test.want == 0, sshAccepts(t, file, "host.example", test.port, test.key))
+		})
+	}
+}
+
+func TestPlainKeysAreJudgedAsBySSH(t *testing.T) {
+	host, other, plain := text(key("host")), text(key("other")), signer("host")
+	compareWithSSH(t, []judgement{
+		{"known", "22", "host.example " + host, plain, 0},
+		{"unknown", "22", "elsewhere " + host, plain, knownhosts.Unknown},
+		{"changed", "22", "host.example " + other, plain, knownhosts.Changed},
+		{"second key", "22", "host.example " + other + "\nhost.example " + host, plain, 0},
+		{"other type only", "22", "host.example " + text(ecdsaSigner().PublicKey()), plain, knownhosts.Changed},
+		{"revoked first", "22", "@revoked * " + host + "\nhost.example " + host, plain, knownhosts.Revoked},
+		{"revoked last", "22", "host.example " + host + "\n@revoked host.example " + host, plain, knownhosts.Revoked},
+		{"authority's own key", "22", "@cert-authority * " + host, plain, knownhosts.Unknown},
+		{"port has its own", "2222", "[host.example]:2222 " + host + "\nhost.example " + other, plain, 0},
+		{"port falls back", "2222", "host.example " + host, plain, 0},
+		{"port does not fall back from another key", "2222",
+			"[host.example]:2222 " + other + "\nhost.example " + host, plain, knownhosts.Changed},
+		{"port with another key for the plain name", "2222", "host.example " + other, plain, knownhosts.Unknown},
+		{"port of another line", "22", "[host.example]:2222 " + host, plain, knownhosts.Unknown},
+		{"port 22 in brackets", "22", "[host.example]:22 " + host, plain, knownhosts.Unknown},
+		{"mistyped marker", "22", "@revokd host.example " + host, plain, knownhosts.Unknown},
+		{"two markers", "22", "@cert-authority @revoked host.example " + host, plain, knownhosts.Unknown},
+		{"tabs", "22", "host.example\t" + strings.ReplaceAll(host, " ", "\t"), plain, 0},
+		{"CRLF", "22", "host.example " + host + "\r", plain, 0},
+		{"wrong type", "22", "host.example " + strings.Replace(host, "ssh-ed25519", "ssh-rsa", 1), plain, knownhosts.Unknown},
+	})
+}
+
+func TestCertificatesAreJudgedAsBySSH(t *testing.T) {
+	ca := signer("ca")
+	certified := func(c *ssh.Certificate) ssh.Signer {
+		s, err := ssh.NewCertSigner(c, signer("host"))
+		require.NoError(t, err)
+		return s
+	}
+	good := certified(certificate(t, ca, nil))
+	expired := certified(certificate(t, ca, func(c *ssh.Certificate) { c.ValidBefore = c.ValidAfter + 1 }))
+	elsewhere := certified(certificate(t, ca, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"other"} }))
+	withPort := certified(certificate(t, ca, func(c *ssh.Certificate) {
+		c.ValidPrincipals = []string{"[host.example]:2222"}
+	}))
+	host, other, authority := text(key("host")), text(key("other")), text(ca.PublicKey())
+	compareWithSSH(t, []judgement{
+		{"certificate", "22", "@cert-authority *.example " + authority, good, 0},
+		{"certificate on a port", "2222", "@cert-authority *.example " + authority, good, 0},
+		{"certificate on a port with a plain key", "2222",
+			"@cert-authority *.example " + authority + "\n[host.example]:2222 " + other, good, 0},
+		{"certificate on a named port", "2222", "@cert-authority [*.example]:2222 " + authority, good, 0},
+		{"certificate for a name with port", "2222", "@cert-authority * " + authority, withPort, knownhosts.BadCertificate},
+		{"certificate for another host", "22", "@cert-authority * " + authority, elsewhere, knownhosts.BadCertificate},
+		{"authority of another host", "22", "@cert-authority elsewhere " + authority, good, knownhosts.Unknown},
+		{"authority without marker", "22", "host.example " + authority, good, knownhosts.Changed},
+		{"expired", "22", "@cert-authority * " + authority, expired, knownhosts.BadCertificate},
+		{"expired, but the plain key is known", "22",
+			"@cert-authority * " + authority + "\nhost.example " + host, expired, 0},
+		{"expired, and the plain key has changed", "22",
+			"@cert-authority * " + authority + "\nhost.example " + other, expired, knownhosts.BadCertificate},
+		{"unknown authority, but the plain key is known", "22", "host.example " + host, good, 0},
+		{"revoked authority", "22", "@cert-authority * " + authority + "\n@revoked * " + authority, good, knownhosts.Revoked},
+		{"revoked authority, but the plain key is known", "22",
+			"host.example " + host + "\n@revoked * " + authority, good, knownhosts.Revoked},
+		{"revoked key in a certificate", "22",
+			"@cert-authority * " + authority + "\n@revoked * " + host, good, knownhosts.Revoked},
+	})
+}
+
+func TestCertificatesOfSSHKeygenAreAccepted(t *testing.T) {
+	dir := t.TempDir()
+	keygen := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("ssh-keygen", append([]string{"-q"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	public := func(file string) ssh.PublicKey {
+		k, _, _, _, err := ssh.ParseAuthorizedKey([]byte(read(t, filepath.Join(dir, file))))
+		require.NoError(t, err)
+		return k
+	}
+	for keyType, bits := range map[string]string{"ed25519": "256", "ecdsa": "384", "rsa": "2048"} {
+		ca, host := "ca_"+keyType, "host_"+keyType
+		keygen("-t", keyType, "-b", bits, "-N", "", "-f", ca)
+		keygen("-t", keyType, "-b", bits, "-N", "", "-f", host)
+		keygen("-s", ca, "-h", "-I", "id", "-n", "host.example,10.0.0.1", "-V", "-1h:+1h", host+".pub")
+		d := knownhosts.Parse("f", []byte("@cert-authority * "+text(public(ca+".pub"))+"\n"))
+		cert := public(host + "-cert.pub")
+		requireKind(t, 0, verify(t, d, "host.example:22", cert))
+		requireKind(t, 0, verify(t, d, "10.0.0.1:2222", cert))
+		requireKind(t, knownhosts.BadCertificate, verify(t, d, "other.example:22", cert))
+	}
+	keygen("-s", "ca_rsa", "-t", "ssh-rsa", "-h", "-I", "id", "-n", "host.example", "host_rsa.pub")
+	d := knownhosts.Parse("f", []byte("@cert-authority * "+text(public("ca_rsa.pub"))+"\n"))
+	err := verify(t, d, "host.example:22", public("host_rsa-cert.pub"))
+	requireKind(t, knownhosts.BadCertificate, err) // SHA-1
+	require.ErrorContains(t, err, "accepted algorithm")
+}
+
+// TestDecisionsAreThoseOfXCrypto leaves out where x/crypto is known to differ: patterns with ports, lines that it would
+// not load, and the key of an authority, which it takes for a host's own as well.
+func TestDecisionsAreThoseOfXCrypto(t *testing.T) {
+	file := write(t, strings.Join([]string{
+		"a,b,192.0.2.1 " + text(key("a")),
+		"*.wild,!not.wild " + text(key("wild")),
+		xknownhosts.HashHostname("hashed") + " " + text(key("hashed")),
+		xknownhosts.HashHostname("[hashed]:2222") + " " + text(key("port")),
+		xknownhosts.Line([]string{"c:2222", "[::1]:22", "[::1]:2222"}, key("c")),
+		"@cert-authority *.example " + text(key("ca")),
+		"@revoked * " + text(key("revoked")),
+		"revoked " + text(key("revoked")),
+	}, "\n"))
+	theirs, err := xknownhosts.New(file)
+	require.NoError(t, err)
+	ours := load(t, file)
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 22}
+	keys := []ssh.PublicKey{
+		key("a"), key("wild"), key("hashed"), key("port"), key("c"), key("revoked"), key("other"),
+		certificate(t, signer("ca"), nil), certificate(t, signer("a"), nil), certificate(t, signer("revoked"), nil),
+		certificate(t, signer("ca"), func(c *ssh.Certificate) { c.Key = key("revoked") }),
+		certificate(t, signer("ca"), func(c *ssh.Certificate) { c.CertType = ssh.UserCert }),
+		certificate(t, signer("ca"), func(c *ssh.Certificate) { c.ValidAfter = c.ValidBefore }),
+	}
+	for _, addr := range []string{
+		"a:22", "b:22", "192.0.2.1:22", "x.wild:22", "not.wild:22", "hashed:22", "hashed:2222", "c:2222", "[::1]:22",
+		"[::1]:2222", "host.example:22", "revoked:22", "nobody:22",
+	} {
+		for i, k := range keys {
+			require.Equal(t, theirs(addr, remote, k) == nil, verify(t, ours, addr, k) == nil, "%s, key %d", addr, i)
+		}
+	}
+}

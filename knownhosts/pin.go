@@ -1,0 +1,89 @@
+package knownhosts
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Pin is a verifier that accepts the keys with certain fingerprints, whatever the host is called. It may be used
+// concurrently.
+type Pin struct {
+	pins []string // canonical: as fingerprints returns them
+}
+
+// Fingerprint returns a verifier for keys with one of the given fingerprints, in the forms of ssh-keygen -l:
+// "SHA256:" with base64, or "MD5:" with hexadecimal pairs between colons. A fingerprint of another form is an error,
+// and so is none at all.
+//
+// A certificate has the fingerprint of the key that it certifies. A server has keys of several types and shows just
+// one of them, so pin them all or set the transport's host-key algorithms to the type that is pinned.
+func Fingerprint(fingerprints ...string) (*Pin, error) {
+	if len(fingerprints) == 0 {
+		return nil, errors.New("knownhosts: no fingerprint given")
+	}
+	p := new(Pin)
+	for _, s := range fingerprints {
+		pin, err := parseFingerprint(s)
+		if err != nil {
+			return nil, fmt.Errorf("knownhosts: fingerprint %s: %w", quote(s), err)
+		}
+		p.pins = append(p.pins, pin)
+	}
+	return p, nil
+}
+
+func parseFingerprint(s string) (string, error) {
+	if encoded, ok := strings.CutPrefix(s, "SHA256:"); ok {
+		encoded = strings.TrimSuffix(encoded, "=")
+		sum, err := base64.RawStdEncoding.DecodeString(encoded)
+		if err != nil || len(sum) != sha256.Size || base64.RawStdEncoding.EncodeToString(sum) != encoded {
+			return "", fmt.Errorf("%q is not followed by %d bytes in base64", "SHA256:", sha256.Size)
+		}
+		return "SHA256:" + encoded, nil
+	}
+	if encoded, ok := strings.CutPrefix(s, "MD5:"); ok {
+		encoded = lower(encoded)
+		sum, err := hex.DecodeString(strings.ReplaceAll(encoded, ":", ""))
+		if err != nil || len(sum) != md5.Size || len(encoded) != 3*md5.Size-1 {
+			return "", fmt.Errorf("%q is not followed by %d hexadecimal pairs between colons", "MD5:", md5.Size)
+		}
+		return "MD5:" + encoded, nil
+	}
+	return "", fmt.Errorf("begins neither with %q nor with %q", "SHA256:", "MD5:")
+}
+
+// VerifyHostKey returns nil if key has one of the fingerprints, and a [*PinError] if not. It waits for nothing, so ctx
+// is not consulted.
+func (p *Pin) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.PublicKey) error {
+	if key == nil {
+		return errors.New("knownhosts: no host key to verify")
+	}
+	plain := plainKey(key)
+	if slices.Contains(p.pins, ssh.FingerprintSHA256(plain)) ||
+		slices.Contains(p.pins, "MD5:"+ssh.FingerprintLegacyMD5(plain)) {
+		return nil
+	}
+	return &PinError{Addr: addr, Key: key, Pins: slices.Clone(p.pins)}
+}
+
+// Callback makes a verifier of a callback for x/crypto/ssh: knownhosts.Callback(cb). Its errors are returned as they
+// are. The callback has no context, so it cannot be told to stop.
+type Callback ssh.HostKeyCallback
+
+// VerifyHostKey calls the callback. A nil Callback refuses every key.
+func (c Callback) VerifyHostKey(_ context.Context, addr string, remote net.Addr, key ssh.PublicKey) error {
+	if c == nil {
+		return errors.New("knownhosts: nil Callback")
+	}
+	return c(addr, remote, key)
+}

@@ -1,0 +1,167 @@
+// Package nacre is an SSH client for Go programs: it runs commands, opens
+// tunnels, and leaves every layer below within reach.
+//
+// [Dial] joins three layers, each of which stands in a package of its own and
+// can be replaced: transport (RFC 4253: versions, keys, packets), userauth (RFC
+// 4252: who we are) and connection (RFC 4254: channels and requests). On top,
+// package channel has sessions and forwarded ports. Package knownhosts verifies
+// host keys, and package sshtest has servers for tests.
+//
+//	client, err := nacre.Dial(ctx, "deploy@host", &nacre.Config{
+//		HostKey: hosts,                                          // a knownhosts.DB, say
+//		Auth:    []userauth.Method{userauth.PublicKeys(signer)},
+//	})
+//	…
+//	out, err := client.Command(ctx, "uname -a").Output()
+//
+// Nothing here reads a file or the environment: what a connection does is in
+// its Config. A server whose host key nothing verifies is refused.
+package nacre
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/transport"
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+// Config says how to connect. It is copied; its slices and what they hold are
+// shared, and may serve many connections at once.
+type Config struct {
+	// Dial makes the connection below; nil is a net.Dialer. The method
+	// DialContext of a Client, the bastion, makes this a jump.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// HostKey verifies the server. It is required.
+	HostKey transport.HostKeyVerifier
+
+	// Auth are the authentication methods, tried in order.
+	Auth []userauth.Method
+
+	// Banner gets the server's messages before authentication is done, clean
+	// of control characters; nil drops them.
+	Banner func(message string)
+
+	// Transport and Connection tune the layers. HostKey and Addr of the
+	// transport are set by Dial.
+	Transport  transport.Config
+	Connection connection.Config
+}
+
+// Client is a connection to a server on which commands and tunnels run, many
+// at a time. All its methods may be called concurrently.
+type Client struct {
+	conn      *connection.Conn
+	transport *transport.Conn // nil if NewClient made this client
+}
+
+// Dial connects to a target, "[user@]host[:port]" or an ssh:// URI. The port is
+// 22 by default; there must be a user. Errors are an [*Error] that says which
+// phase has failed.
+//
+// ctx bounds all of it: when it ends, the connection is closed and its error is
+// returned. Once Dial has returned, ctx has no effect on the client.
+func Dial(ctx context.Context, target string, config *Config) (*Client, error) {
+	t, err := parseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil || config.HostKey == nil {
+		return nil, fmt.Errorf("nacre: Config.HostKey is not set: the server cannot be verified")
+	}
+	dial := config.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	nc, err := dial(ctx, "tcp", t.addr)
+	if err != nil {
+		return nil, &Error{Op: "dial", Addr: t.addr, Err: err}
+	}
+	return join(ctx, nc, t, config)
+}
+
+// join stacks the layers on a connection. It is short on purpose: a program
+// that needs another stack writes its own.
+func join(ctx context.Context, nc net.Conn, to target, config *Config) (*Client, error) {
+	tc := config.Transport
+	tc.HostKey, tc.Addr = config.HostKey, to.addr
+	if tc.MaxPacket == 0 && config.Connection.MaxPacket > 0 {
+		tc.MaxPacket = max(35000, config.Connection.MaxPacket+1024) // the channel's header, padding
+	}
+	t := transport.Client(nc, &tc)
+	if err := t.Handshake(ctx); err != nil {
+		return nil, &Error{Op: "handshake", Addr: to.addr, Err: err}
+	}
+	ac := userauth.Config{User: to.user, Methods: config.Auth, Banner: config.Banner}
+	if err := userauth.Authenticate(ctx, t, &ac); err != nil {
+		t.Close()
+		return nil, &Error{Op: "authenticate", Addr: to.addr, Err: err}
+	}
+	client := NewClient(connection.New(t, &config.Connection))
+	client.transport = t
+	return client, nil
+}
+
+// NewClient returns a client on a connection whose layers the caller has built.
+// It owns the connection.
+func NewClient(conn *connection.Conn) *Client { return &Client{conn: conn} }
+
+// Conn returns the connection layer, for requests and channel types of one's
+// own.
+func (c *Client) Conn() *connection.Conn { return c.conn }
+
+// Transport returns the transport layer, for its State: what was negotiated,
+// and the host key. It is nil if NewClient has made this client. Its packets
+// belong to the connection layer.
+func (c *Client) Transport() *transport.Conn { return c.transport }
+
+// Session opens a session, for what Command does not do. When ctx ends, its
+// error is returned; it has no effect afterwards.
+func (c *Client) Session(ctx context.Context) (*channel.Session, error) {
+	return channel.NewSession(ctx, c.conn)
+}
+
+// DialContext has the server connect to an address: "tcp" and a "host:port",
+// or "unix" and a path. It fits wherever a dial function is asked for. When ctx
+// ends, its error is returned; it has no effect on the connection afterwards.
+func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return channel.Dial(ctx, c.conn, network, addr)
+}
+
+// Listen has the server listen on an address, and hand its connections to the
+// listener, as [channel.Listen] has it. ctx is as for DialContext.
+func (c *Client) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	return channel.Listen(ctx, c.conn, network, addr)
+}
+
+// Wait waits until the connection has ended, and returns the cause: nil after
+// Close.
+func (c *Client) Wait() error { return c.conn.Wait() }
+
+// Close ends the connection, and with it everything that runs on it. It takes
+// no longer than about 100 ms, whatever the server does.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Error is a connection that was not made.
+type Error struct {
+	Op   string // the phase: "dial", "handshake" or "authenticate"
+	Addr string // "host:port"
+	Err  error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("nacre: %s %s: %v", e.Op, e.Addr, e.Err) }
+
+// Unwrap returns the error of the layer that has failed.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Timeout tells whether time ran out: a deadline of the context or of the
+// connection below.
+func (e *Error) Timeout() bool {
+	var t net.Error
+	return errors.As(e.Err, &t) && t.Timeout()
+}

@@ -1,0 +1,75 @@
+package userauth
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Bounds on text that the server wants a person to see.
+const (
+	maxText           = 16 << 10 // bytes of one text
+	maxBanners        = 32       // shown in one login
+	maxBannerBytes    = 64 << 10 // shown in one login
+	maxBannerMessages = 1024     // received in one login, beyond which the server is not talked to
+	maxQuoted         = 200      // bytes of a text inside an error
+)
+
+// bannerBudget is how much of a server's banners one login has taken.
+type bannerBudget struct {
+	received, shown, bytes int
+}
+
+// take counts one banner message and returns the text to show, if any.
+func (b *bannerBudget) take(packet []byte) (text string, err error) {
+	if b.received++; b.received > maxBannerMessages {
+		return "", protocolErrorf("more than %d banners", maxBannerMessages)
+	}
+	var msg userAuthBannerMsg
+	if err := ssh.Unmarshal(packet, &msg); err != nil {
+		return "", protocolErrorf("malformed banner")
+	}
+	if b.shown == maxBanners {
+		return "", nil
+	}
+	text = clean(msg.Message, min(maxText, maxBannerBytes-b.bytes))
+	if text != "" {
+		b.shown++
+		b.bytes += len(text)
+	}
+	return text, nil
+}
+
+// clean makes a peer's text safe for a terminal: at most limit bytes of UTF-8,
+// without control characters but newline and tab, and without the invisible
+// characters that reorder or hide what follows.
+func clean(text string, limit int) string {
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	text = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf) {
+			return -1
+		}
+		return r
+	}, text)
+	// What was not UTF-8 has become U+FFFD, three bytes for one.
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "")
+	}
+	return text
+}
+
+// cut shortens a text that is going to be quoted with %q.
+func cut(text string) string {
+	if len(text) > maxQuoted {
+		return text[:maxQuoted] + "…"
+	}
+	return text
+}
+
+// oneLine makes a text fit for the single line of an error.
+func oneLine(text string) string {
+	return strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(text, maxQuoted))
+}

@@ -1,0 +1,113 @@
+package userauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+// framed joins packets, each behind a length of two bytes.
+func framed(packets ...[]byte) (script []byte) {
+	for _, packet := range packets {
+		script = append(script, byte(len(packet)>>8), byte(len(packet)))
+		script = append(script, packet...)
+	}
+	return script
+}
+
+// unframed cuts a script into packets.
+func unframed(script []byte) (packets [][]byte) {
+	for len(script) > 2 {
+		n := min(int(script[0])<<8|int(script[1]), len(script)-2)
+		packets = append(packets, script[2:2+n])
+		script = script[2+n:]
+	}
+	return packets
+}
+
+// seededSigner returns the same key in every run, as a corpus needs it.
+func seededSigner(tb testing.TB, seed byte) ssh.Signer {
+	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
+	require.NoError(tb, err)
+	return signer
+}
+
+// FuzzServer lets a script play the server's side of a login that has all the
+// methods. Whatever it says, access is granted only by a success message that
+// answers a request.
+func FuzzServer(f *testing.F) {
+	first, second := seededSigner(f, 1), seededSigner(f, 2)
+	ok := keyOK("ssh-ed25519", first.PublicKey().Marshal())
+	all := failure("none", "publickey", "password", "keyboard-interactive")
+	f.Add(framed(success))
+	f.Add(framed(banner("hello"), all, ok, success))
+	f.Add(framed(all, all, all, infoRequest("n", "i", "p", "q!"), all, infoRequest("", ""), success))
+	f.Add(framed(partial("publickey"), ok, partial("keyboard-interactive"), infoRequest("", "x"), partial("password"), all))
+	f.Add(framed(all, all, all, all, []byte{60, 0, 0, 0, 1, 'p', 0, 0, 0, 0}))
+	f.Add(framed([]byte{52, 1}, []byte{94}, []byte{51, 0xff, 0xff, 0xff, 0xff}))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		packets := unframed(script)
+		sent := 0
+		var last []byte
+		var p *peer
+		p = newPeer(func([]byte) (answer [][]byte) {
+			// One answer, and the banners before it.
+			for sent < len(packets) {
+				last = packets[sent]
+				sent++
+				answer = append(answer, last)
+				if len(last) == 0 || last[0] != 53 {
+					break
+				}
+			}
+			return answer
+		})
+		err := userauth.Authenticate(t.Context(), p, &userauth.Config{
+			User: "bob",
+			Methods: []userauth.Method{
+				userauth.None(),
+				userauth.PublicKeys(first, second),
+				userauth.KeyboardInteractive(func(_ context.Context, c userauth.Challenge) ([]string, error) {
+					return make([]string, len(c.Prompts)), nil
+				}),
+				userauth.PasswordFunc(func(context.Context, int) (string, error) { return "sesame", nil }),
+				token("ticket"),
+			},
+			Banner: func(text string) {
+				require.LessOrEqual(t, len(text), 16<<10)
+				require.NotContains(t, text, "\x1b")
+			},
+		})
+		requests := len(p.requests(t))
+		require.LessOrEqual(t, requests, 64)
+		if err == nil {
+			require.Equal(t, []byte{52}, last)
+			require.Positive(t, requests)
+			return
+		}
+		require.NotContains(t, requireError(t, err).Error(), "sesame")
+	})
+}
+
+// FuzzPublicKeyOK is about the one message that has a key in it.
+func FuzzPublicKeyOK(f *testing.F) {
+	first, second := seededSigner(f, 1), seededSigner(f, 2)
+	f.Add("ssh-ed25519", first.PublicKey().Marshal())
+	f.Add("ssh-rsa", []byte(nil))
+	f.Fuzz(func(t *testing.T, algorithm string, blob []byte) {
+		p := verdicts(keyOK(algorithm, blob), success)
+		require.NoError(t, authenticate(t, p, userauth.PublicKeys(first, second)))
+		accepted := algorithm == ssh.KeyAlgoED25519 && bytes.Equal(blob, first.PublicKey().Marshal())
+		want := second
+		if accepted {
+			want = first
+		}
+		requireSignature(t, p.written[1], want.PublicKey())
+	})
+}

@@ -1,0 +1,138 @@
+package userauth
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Bounds on keyboard-interactive.
+const (
+	maxRounds         = 32  // challenges in one login
+	maxChallengeLines = 100 // prompts in one challenge
+)
+
+// Challenge is what a server asks of a person, RFC 4256 section 3.2. Its texts
+// are the server's: control characters other than newline and tab have been
+// removed and each is cut at 16 KiB, but they may still claim to come from
+// somebody else, so show them with the name of the user and the host.
+type Challenge struct {
+	Attempt     int    // counts the conversations from 1, so 2 and 3 follow a refusal
+	Name        string // a title, may be empty
+	Instruction string // may be empty
+	Prompts     []Prompt
+}
+
+// Prompt is one question of a [Challenge].
+type Prompt struct {
+	Text string
+	Echo bool // whether the answer may be seen as it is typed
+}
+
+// KeyboardInteractive lets f answer the server's challenges, RFC 4256. It
+// returns one answer for each prompt; a challenge without prompts is there to be
+// shown. A refusal after f has answered a prompt starts the conversation again,
+// three times at most in one login; 32 challenges of at most 100 prompts each
+// are answered in all. An error of f that wraps [ErrSkip] declines; any other
+// ends the login.
+func KeyboardInteractive(f func(ctx context.Context, c Challenge) ([]string, error)) Method {
+	return keyboardInteractive(f)
+}
+
+type keyboardInteractive func(ctx context.Context, c Challenge) ([]string, error)
+
+// conversations is what keyboard-interactive remembers of a login.
+type conversations struct {
+	begun    int
+	rounds   int
+	answered bool // f answered a prompt in the current conversation
+	refused  bool // the server has refused for good
+}
+
+func (keyboardInteractive) Name() string { return methodKeyboardInteractive }
+
+func (k keyboardInteractive) Try(ctx context.Context, x *Exchange) (Reply, error) {
+	state, ok := x.State.(*conversations)
+	if !ok {
+		state = &conversations{}
+		x.State = state
+	}
+	if state.refused || state.begun == maxPrompts {
+		return Reply{}, errUsed
+	}
+	for {
+		state.begun++
+		state.answered = false
+		reply, err := k.converse(ctx, x, state)
+		if err != nil || reply.Status != Failure || !reply.Allows(methodKeyboardInteractive) {
+			return reply, err
+		}
+		state.refused = !state.answered || state.begun == maxPrompts
+		if state.refused {
+			return reply, nil
+		}
+	}
+}
+
+// converse makes one request and answers challenges until there is a verdict.
+func (k keyboardInteractive) converse(ctx context.Context, x *Exchange, state *conversations) (Reply, error) {
+	reply, err := x.Request(ssh.Marshal(keyboardInteractiveMsg{}))
+	for err == nil && reply.Status == Message && reply.Packet[0] == msgInfoRequest {
+		if state.rounds++; state.rounds > maxRounds {
+			return reply, protocolErrorf("more than %d challenges", maxRounds)
+		}
+		var c Challenge
+		if c, err = parseChallenge(reply.Packet); err != nil {
+			return reply, err
+		}
+		c.Attempt = state.begun
+		var answers []string
+		if c.Name != "" || c.Instruction != "" || len(c.Prompts) > 0 {
+			if answers, err = k(ctx, c); err != nil {
+				return reply, err
+			}
+		}
+		if len(answers) != len(c.Prompts) {
+			return reply, fmt.Errorf("%d answers to %d prompts", len(answers), len(c.Prompts))
+		}
+		state.answered = state.answered || len(answers) > 0
+		reply, err = x.Send(marshalAnswers(answers))
+	}
+	return reply, err
+}
+
+// parseChallenge parses an information request. It believes the number of
+// prompts only as far as there are bytes for them.
+func parseChallenge(packet []byte) (Challenge, error) {
+	var msg infoRequestMsg
+	if err := ssh.Unmarshal(packet, &msg); err != nil {
+		return Challenge{}, protocolErrorf("malformed challenge")
+	}
+	if msg.NumPrompts > maxChallengeLines {
+		return Challenge{}, protocolErrorf("challenge of %d prompts, more than %d", msg.NumPrompts, maxChallengeLines)
+	}
+	c := Challenge{Name: clean(msg.Name, maxText), Instruction: clean(msg.Instruction, maxText)}
+	rest := msg.Prompts
+	for range msg.NumPrompts {
+		var p promptMsg
+		if err := ssh.Unmarshal(rest, &p); err != nil {
+			return Challenge{}, protocolErrorf("challenge with fewer prompts than it says")
+		}
+		c.Prompts = append(c.Prompts, Prompt{Text: clean(p.Text, maxText), Echo: p.Echo})
+		rest = p.Rest
+	}
+	if len(rest) > 0 {
+		return Challenge{}, protocolErrorf("challenge with %d bytes too many", len(rest))
+	}
+	return c, nil
+}
+
+// marshalAnswers returns an information response.
+func marshalAnswers(answers []string) []byte {
+	msg := infoResponseMsg{NumResponses: uint32(len(answers))}
+	for _, answer := range answers {
+		msg.Responses = append(msg.Responses, ssh.Marshal(struct{ Answer string }{answer})...)
+	}
+	return ssh.Marshal(msg)
+}

@@ -1,0 +1,241 @@
+// Package userauth proves to an SSH server who its user is: RFC 4252, and
+// keyboard-interactive of RFC 4256.
+//
+// [Authenticate] offers the methods of a [Config] in their order until the
+// server is content. It needs a [Transport] that has finished its key exchange,
+// and leaves that transport ready for the connection protocol. No round trip is
+// spent on asking what the server would accept: the service request and the
+// first method's request leave together, and the server's first refusal says
+// which methods remain.
+//
+// Most programs set the methods in the configuration of package nacre and never
+// call this package. Use it directly to authenticate over a transport of your
+// own, or to write a [Method]: the methods here use nothing but the exported
+// parts of [Exchange], so one written elsewhere can do all that they can.
+package userauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The names of the services, RFC 4252 section 4 and RFC 4254 section 1.
+const (
+	serviceUserAuth   = "ssh-userauth"
+	serviceConnection = "ssh-connection"
+)
+
+// Bounds on what the configuration may put on the wire.
+const (
+	maxUserBytes = 1024
+	maxNameBytes = 64 // RFC 4251 section 6
+)
+
+// Transport is what authentication needs from the transport protocol. It is
+// used by one goroutine at a time, but for Close.
+type Transport interface {
+	// RequestService sends a service request and does not wait. ReadPacket
+	// consumes the server's acceptance.
+	RequestService(name string) error
+
+	// ReadPacket returns the next message with a number of 50 or above. The
+	// slice is valid until the next call.
+	ReadPacket() ([]byte, error)
+
+	// WritePacket sends one message and does not keep the slice.
+	WritePacket(packet []byte) error
+
+	// SessionID returns the exchange hash of the first key exchange.
+	SessionID() []byte
+
+	// Extension returns what the server said in an RFC 8308 extension, as far
+	// as it has been read.
+	Extension(name string) (value []byte, ok bool)
+
+	// Close ends the transport and unblocks every other call. It may be called
+	// at any time and more than once.
+	Close() error
+}
+
+// Config says who is to be authenticated and how.
+type Config struct {
+	// User is the name on the server: 1 to 1024 bytes of UTF-8 without NUL.
+	User string
+
+	// Methods are tried in this order, and again from the top after each
+	// partial success. One value may stand in the configurations of any number
+	// of connections at once. At least one is required.
+	Methods []Method
+
+	// Banner, unless nil, is called with each text that the server wants shown
+	// before login, RFC 4252 section 5.4. Control characters other than newline
+	// and tab have been removed, and each text is cut at 16 KiB; what comes
+	// after 32 texts or 64 KiB is dropped. Authentication waits for Banner.
+	Banner func(message string)
+
+	// Trace, unless nil, is called with each attempt when its result is known,
+	// which is also how a program learns what the server accepted in the end: a
+	// server may be content with less than it was prepared to be given.
+	Trace func(attempt Attempt)
+
+	// Service is what starts after authentication, by default "ssh-connection".
+	Service string
+}
+
+// Authenticate offers config's methods to the server until it grants access,
+// and returns nil then. At most 64 requests are made.
+//
+// Once anything has been sent, every error is an *[Error]: it says what was
+// tried and leads to the causes. When ctx ends, t is closed and the error wraps
+// ctx's error and its cause. After any other error t is as it was, but fit for
+// nothing except Close. The functions in config run on the caller's goroutine.
+func Authenticate(ctx context.Context, t Transport, config *Config) (err error) {
+	l, err := newLogin(t, config)
+	if err != nil {
+		return err
+	}
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		t.Close()
+	})
+	defer func() {
+		if !stop() {
+			<-closed
+		} else if ctx.Err() != nil {
+			t.Close()
+		} else {
+			return
+		}
+		// Even a success is void now, for the transport is gone.
+		err = l.failure(contextError(ctx))
+	}()
+	if ctx.Err() != nil {
+		return l.failure(nil)
+	}
+	if err := t.RequestService(serviceUserAuth); err != nil {
+		return l.failure(err)
+	}
+	return l.run(ctx)
+}
+
+// contextError returns ctx's error, with its cause where that says more.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// newLogin checks config before a byte is sent, and copies it.
+func newLogin(t Transport, config *Config) (*login, error) {
+	if config == nil {
+		return nil, errors.New("userauth: no configuration")
+	}
+	l := &login{t: t, config: *config}
+	if l.config.Service == "" {
+		l.config.Service = serviceConnection
+	}
+	switch user := config.User; {
+	case user == "":
+		return nil, errors.New("userauth: no user name")
+	case len(user) > maxUserBytes:
+		return nil, fmt.Errorf("userauth: user name of %d bytes, more than %d", len(user), maxUserBytes)
+	case !utf8.ValidString(user) || strings.ContainsRune(user, 0):
+		return nil, fmt.Errorf("userauth: user name %q is not UTF-8 without NUL", user)
+	case !validName(l.config.Service):
+		return nil, fmt.Errorf("userauth: service name %q is not allowed by RFC 4251 section 6", cut(l.config.Service))
+	case len(config.Methods) == 0:
+		return nil, errors.New("userauth: no methods")
+	}
+	for i, m := range config.Methods {
+		if m == nil {
+			return nil, fmt.Errorf("userauth: method %d is nil", i)
+		}
+		name := m.Name()
+		if !validName(name) {
+			return nil, fmt.Errorf("userauth: method name %q is not allowed by RFC 4251 section 6", cut(name))
+		}
+		l.exchanges = append(l.exchanges, &Exchange{login: l, method: m, name: name})
+	}
+	return l, nil
+}
+
+// validName reports whether name may stand in a name-list.
+func validName(name string) bool {
+	outside := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' }
+	return name != "" && len(name) <= maxNameBytes && !strings.ContainsFunc(name, outside)
+}
+
+// run walks the methods, from the top again after each partial success. It
+// ends: every walk but the last has cost a request, and requests are counted.
+func (l *login) run(ctx context.Context) error {
+walk:
+	for {
+		for _, x := range l.exchanges {
+			if l.allowed != nil && !slices.Contains(l.allowed, x.name) {
+				continue
+			}
+			status, err := l.try(ctx, x)
+			switch {
+			case err != nil:
+				return l.failure(err)
+			case status == Success:
+				return nil
+			case status == PartialSuccess:
+				continue walk
+			}
+		}
+		for _, x := range l.exchanges {
+			if !x.recorded {
+				x.Record(Attempt{Err: fmt.Errorf("%w: %w", ErrSkip, errNotAllowed)})
+			}
+		}
+		return l.failure(nil)
+	}
+}
+
+// try gives the method of x one turn. What the server said is taken from the
+// exchange and not from the method, which can't claim a success.
+func (l *login) try(ctx context.Context, x *Exchange) (Status, error) {
+	before := len(l.tried)
+	l.last, l.answered = Failure, false
+	reply, err := x.method.Try(ctx, x)
+	if err == nil && reply.Status == Message {
+		err = l.fail(protocolErrorf("message %d, which %s does not know", reply.number(), x.name))
+	}
+	var skipped error
+	switch {
+	case l.err != nil:
+		err = l.err
+	case errors.Is(err, ErrSkip):
+		skipped, err = err, nil
+	case err != nil:
+		err = fmt.Errorf("%s: %w", x.name, err)
+	}
+	if len(l.tried) == before {
+		l.recordTurn(x, skipped, err)
+	}
+	return l.last, err
+}
+
+// recordTurn records an attempt for a turn in which the method recorded none.
+func (l *login) recordTurn(x *Exchange, skipped, err error) {
+	switch {
+	case err != nil:
+		x.Record(Attempt{Err: errUnfinished})
+	case l.answered:
+		x.Record(Attempt{Status: l.last})
+	case x.recorded:
+		// That a method has nothing more to offer is no news.
+	case skipped != nil:
+		x.Record(Attempt{Err: skipped})
+	default:
+		x.Record(Attempt{Err: fmt.Errorf("%w: it made no request", ErrSkip)})
+	}
+}
