@@ -6,11 +6,16 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/connection"
 )
+
+// cancelGrace is how long Close tries to queue its message when the peer is
+// not reading.
+const cancelGrace = 50 * time.Millisecond
 
 // backlog bounds the connections that wait for Accept; more are refused.
 const backlog = 128
@@ -131,8 +136,8 @@ func (l *listener) payload() []byte {
 
 // sendCancel does not wait for an answer that would change nothing.
 func (l *listener) sendCancel() {
-	ctx, stop := context.WithCancel(context.Background())
-	stop() // and not for room in a queue either: then the connection is as good as dead
+	ctx, stop := context.WithTimeout(context.Background(), cancelGrace)
+	defer stop()
 	_, _ = l.c.SendRequest(ctx, l.cancel, false, l.payload())
 }
 

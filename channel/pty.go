@@ -37,10 +37,10 @@ func (s *Session) RequestPTY(ctx context.Context, pty PTY) error {
 		pty.Rows = 24
 	}
 	return s.ask(ctx, "pseudo-terminal", "pty-req", ssh.Marshal(struct {
-		Term  string
-		Size  Size
-		Modes []byte
-	}{pty.Term, pty.Size, encodeModes(pty.Modes)}))
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        []byte
+	}{pty.Term, pty.Columns, pty.Rows, pty.Width, pty.Height, encodeModes(pty.Modes)}))
 }
 
 // Resize tells the server the new size of our terminal, RFC 4254 section 6.7.

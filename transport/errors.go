@@ -61,7 +61,7 @@ func (e *HostKeyError) Error() string {
 	if e.Key == nil {
 		return fmt.Sprintf("transport: host key of %s: %v", e.Addr, e.Err)
 	}
-	return fmt.Sprintf("transport: host key %s of %s refused: %v", ssh.FingerprintSHA256(e.Key), e.Addr, e.Err)
+	return fmt.Sprintf("transport: host key %s refused: %v", ssh.FingerprintSHA256(e.Key), e.Err)
 }
 
 func (e *HostKeyError) Unwrap() error { return e.Err }

@@ -1,0 +1,98 @@
+package sshtest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Dropbear starts Dropbear's server, with its keys in a temporary directory,
+// and ends it when the test ends. It accepts no password, and runs what
+// clients ask for as the current user. A nil options means the defaults. The
+// test fails if dropbear is not installed. In this mode dropbear logs to
+// syslog, so Log knows only of a dropbear that could not start.
+//
+// Before version 2025.87, dropbear reads authorized keys from the home
+// directory only. It then runs in a mount namespace of its own, in which the
+// user's home is the temporary directory; that takes Linux and unshare(1).
+func Dropbear(tb testing.TB, options *DaemonOptions) *Server {
+	tb.Helper()
+	dropbear := program(tb, "dropbear", "dropbear-bin")
+	d := newDaemon(tb, options)
+	if o := d.options; o.Config != nil || o.UserCA != nil || o.HostCA != nil {
+		tb.Fatal("sshtest: dropbear has no configuration file and no certificates")
+	}
+	home := filepath.Join(d.dir, "home")
+	d.check(os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
+	d.write("home/.ssh/authorized_keys", d.authorizedKeys())
+
+	usage, _ := exec.Command(dropbear, "-h").CombinedOutput() // its status says nothing
+	if bytes.Contains(usage, []byte("\n-D")) {
+		d.command = []string{dropbear, "-D", filepath.Join(home, ".ssh")}
+	} else {
+		d.command = append(d.withHome(home), dropbear)
+	}
+	d.command = append(d.command, "-i", "-s")
+	// Dropbear takes four host keys at most.
+	d.keys = slices.DeleteFunc(slices.Clone(d.keys), func(k hostKey) bool {
+		return k.signer.PublicKey().Type() == ssh.KeyAlgoECDSA384
+	})
+	for i, k := range d.keys {
+		file := d.write(fmt.Sprintf("host_key_%d", i), dropbearKey(k))
+		d.command = append(d.command, "-r", file)
+	}
+	d.command = append(d.command, d.options.Args...)
+	return d.start()
+}
+
+// withHome returns the beginning of a command that runs the rest of it with
+// another home directory for the current user: in a mount namespace of its
+// own, where /etc/passwd is a file that says so. Nothing outside of that
+// namespace changes.
+func (d *daemon) withHome(home string) []string {
+	d.tb.Helper()
+	line := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", d.server.User, os.Geteuid(), os.Getegid(), home)
+	passwd := d.write("passwd", []byte(line))
+	command := []string{"unshare", "--mount"}
+	if os.Geteuid() != 0 {
+		command = append(command, "--user", "--map-current-user", "--keep-caps")
+	}
+	command = append(command, "sh", "-c", `mount --bind "$0" /etc/passwd && exec "$@"`, passwd)
+	try := exec.Command(command[0], append(command[1:], "true")...)
+	if out, err := try.CombinedOutput(); err != nil {
+		d.tb.Fatalf("sshtest: this dropbear takes its authorized keys from the home directory only, "+
+			"and a private one cannot be made here (%v: %s); dropbear 2025.87 or newer needs none", err, bytes.TrimSpace(out))
+	}
+	return command
+}
+
+// dropbearKey encodes a key as Dropbear's key files have it: the public key
+// as on the wire, then the private numbers; of ed25519, seed and public key
+// in one string.
+func dropbearKey(k hostKey) []byte {
+	public := k.signer.PublicKey()
+	switch key := k.private.(type) {
+	case ed25519.PrivateKey:
+		return ssh.Marshal(struct {
+			Type string
+			Key  []byte
+		}{public.Type(), key})
+	case *ecdsa.PrivateKey:
+		d, _ := key.Bytes() // fails for curves only that newKey does not make
+		return append(public.Marshal(), ssh.Marshal(struct{ D *big.Int }{new(big.Int).SetBytes(d)})...)
+	case *rsa.PrivateKey:
+		numbers := struct{ D, P, Q *big.Int }{key.D, key.Primes[0], key.Primes[1]}
+		return append(public.Marshal(), ssh.Marshal(numbers)...)
+	}
+	return nil
+}

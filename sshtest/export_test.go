@@ -1,0 +1,5 @@
+package sshtest
+
+var Strays = strays
+
+var Program = program

@@ -1,0 +1,75 @@
+package sshtest
+
+import (
+	"encoding/pem"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// privsepDir must exist for a privileged sshd of Debian and its kin. Elsewhere
+// it is of no use and does no harm.
+const privsepDir = "/run/sshd"
+
+// OpenSSH starts OpenSSH's sshd, with a configuration of its own in a
+// temporary directory, and ends it when the test ends. It accepts no password
+// and any environment variable, forwards everything, and runs what clients
+// ask for as the current user. A nil options means the defaults. The test
+// fails if sshd is not installed, and shows sshd's log if it fails later. An
+// sshd that runs as root refuses signals from clients, as it always does for
+// root's sessions.
+func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
+	tb.Helper()
+	sshd := program(tb, "sshd", "openssh-server")
+	d := newDaemon(tb, options)
+	if os.Geteuid() == 0 {
+		d.check(os.MkdirAll(privsepDir, 0o755))
+	}
+	config := slices.Clone(d.options.Config)
+	config = append(config,
+		"AuthorizedKeysFile "+d.write("authorized_keys", d.authorizedKeys()),
+		"PasswordAuthentication no",
+		"KbdInteractiveAuthentication no",
+		"PermitRootLogin yes",
+		"StrictModes no",
+		"UsePAM no",
+		"UseDNS no",
+		"PidFile none",
+		"PrintMotd no",
+		"PrintLastLog no",
+		"Subsystem sftp internal-sftp",
+		"LogLevel VERBOSE",
+	)
+	if ca := d.options.UserCA; ca != nil {
+		config = append(config, "TrustedUserCAKeys "+d.write("user_ca.pub", ssh.MarshalAuthorizedKey(ca)))
+	}
+	if ca := d.options.HostCA; ca != nil {
+		d.server.hostCA = ca.PublicKey()
+	}
+	for i, k := range d.keys {
+		config = append(config, d.opensshKey(i, k)...)
+	}
+	file := d.write("sshd_config", []byte(strings.Join(config, "\n")+"\n"))
+	d.command = append([]string{sshd, "-i", "-e", "-f", file}, d.options.Args...)
+	return d.start()
+}
+
+// opensshKey writes a host key, and its certificate where there is an
+// authority, and returns the lines that name them.
+func (d *daemon) opensshKey(i int, k hostKey) []string {
+	d.tb.Helper()
+	block, err := ssh.MarshalPrivateKey(k.private, "")
+	d.check(err)
+	name := fmt.Sprintf("host_key_%d", i)
+	lines := []string{"HostKey " + d.write(name, pem.EncodeToMemory(block))}
+	if ca := d.options.HostCA; ca != nil {
+		cert, err := newCertificate(ca, k.signer.PublicKey(), ssh.HostCert, "127.0.0.1", "localhost")
+		d.check(err)
+		lines = append(lines, "HostCertificate "+d.write(name+"-cert.pub", ssh.MarshalAuthorizedKey(cert)))
+	}
+	return lines
+}
