@@ -142,16 +142,35 @@ func (s *Session) start(ctx context.Context, what, name string, payload []byte) 
 	asked := s.asked
 	s.asked = nil
 	s.mu.Unlock()
-	var refused error
+	var failed error
 	for _, q := range asked {
-		if _, err := q.pending.Wait(ctx); err != nil && refused == nil {
-			refused = wrap(q.what, err)
+		if _, err := q.pending.Wait(ctx); err != nil && failed == nil {
+			failed = wrap(q.what, err)
 		}
 	}
-	if refused != nil {
+	if failed != nil && !s.hasRun(ctx, failed) {
 		s.Close()
+		return failed
 	}
-	return refused
+	return nil
+}
+
+// hasRun tells whether the command ran although the server did not say so. A
+// server on threads (paramiko 2.12, say) can send the output of a short command
+// and close the channel before its answer to the request.
+func (s *Session) hasRun(ctx context.Context, failed error) bool {
+	var refused *connection.RequestError
+	if errors.As(failed, &refused) {
+		return false
+	}
+	select {
+	case <-s.Done():
+	case <-ctx.Done():
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exit != nil
 }
 
 // handleRequest takes the server's requests about this channel.

@@ -1,0 +1,243 @@
+// Package connection is the SSH connection protocol, RFC 4254 sections 4 and
+// 5: it multiplexes channels and global requests over one packet transport.
+//
+// It asks no more of that transport than the three methods of [Transport], so
+// it runs over package transport of this module, over a control-master
+// socket, or over a pipe in a test. What the channels are for (sessions,
+// forwarded ports) is not its business: package channel builds those from the
+// exported names alone, and a program that speaks a channel type of its own
+// does the same. A program that only runs commands or forwards ports has no
+// need of this package.
+//
+// A [Conn] runs two goroutines: one reads, one writes. The reader never writes
+// and never waits for the program: a peer's data waits in the channel's
+// window, its requests and opens run their handlers on goroutines that live
+// no longer than there is something to handle. All methods of all types may
+// be called concurrently.
+//
+// After the end of a connection every call returns an error for which
+// errors.Is(err, net.ErrClosed) holds, and which wraps what ended it.
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// closeGrace bounds each of the two waits of [Conn.Close]: for what is queued
+// to be written, and for the two loops to end.
+const closeGrace = 50 * time.Millisecond
+
+// readGrace is how long the reader goes on after a write has failed: a peer
+// that has sent its last output and gone leaves that output to be read.
+const readGrace = time.Second
+
+// Transport is what a connection needs from below: packets that are already
+// authenticated and in order, whose first byte is a message number of RFC
+// 4254.
+//
+// One goroutine calls ReadPacket and another WritePacket. The slice that
+// ReadPacket returns is used until the next call, the one that WritePacket
+// gets is not to be kept after the return. WritePacket may block, as it does
+// in a key re-exchange. Close does not block, and makes both return.
+//
+// A Transport that also has the method WritePackets(packets ...[]byte) error
+// gets several packets at once, and can send them in one system call.
+type Transport interface {
+	ReadPacket() ([]byte, error)
+	WritePacket(packet []byte) error
+	Close() error
+}
+
+// Conn is one end of a connection.
+type Conn struct {
+	t      Transport
+	config Config
+	out    outbox
+
+	// ctx is what handlers get; it ends with the connection.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	readDone  chan struct{} // closed when the read loop has ended
+	writeDone chan struct{} // closed when the write loop has ended
+	done      chan struct{} // closed when every waiting call has been told of the end
+	heard     atomic.Uint32 // packets since the last keepalive tick; counts no further than 2
+
+	requests requestQueue // the peer's global requests
+
+	mu              sync.Mutex
+	channels        map[uint32]*Channel // by our number; nil after the end
+	nextID          uint32
+	deciding        int // the peer's opens that no handler has answered yet
+	openHandlers    map[string][]*openHandler
+	requestHandlers map[string][]*requestHandler
+	keepAlive       *time.Timer // nil when off
+	closing         bool        // Close has been called
+	ended           bool
+	cause           error // nil also when our own Close was the end
+}
+
+// New starts a connection over t and owns t from here on. A nil config means
+// the defaults. The connection runs until [Conn.Close] or the failure of t.
+func New(t Transport, config *Config) *Conn {
+	c := &Conn{
+		t:               t,
+		config:          config.withDefaults(),
+		readDone:        make(chan struct{}),
+		writeDone:       make(chan struct{}),
+		done:            make(chan struct{}),
+		channels:        make(map[uint32]*Channel),
+		openHandlers:    make(map[string][]*openHandler),
+		requestHandlers: make(map[string][]*requestHandler),
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.out.init()
+	c.requests.conn = c
+	c.startKeepAlive()
+	go c.readLoop()
+	go c.writeLoop()
+	return c
+}
+
+// Done returns a channel that is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Wait blocks until the connection has ended and returns the cause: nil when
+// it was our own [Conn.Close], the transport's error when that failed, a
+// [*ProtocolError] or a [*KeepAliveError].
+func (c *Conn) Wait() error {
+	<-c.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// Close ends the connection and everything on it. What is already queued to be
+// written gets 50 ms for it; the call takes no more than about 100 ms, whatever
+// the peer does. It may be called from handlers, and more than once: further
+// calls return nil.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	c.out.flush(closeGrace)
+	err := c.end(nil)
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	for _, loop := range []chan struct{}{c.readDone, c.writeDone} {
+		select {
+		case <-loop:
+		case <-timer.C:
+			// A caller that is itself inside the transport, for example in a
+			// host-key verifier, keeps a loop from ending until it returns.
+			return err
+		}
+	}
+	return err
+}
+
+// end ends the connection for the given cause, unless it has ended already,
+// and returns the error of closing the transport.
+func (c *Conn) end(cause error) error {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return nil
+	}
+	c.ended = true
+	if !c.closing {
+		c.cause = cause
+	}
+	cause = c.cause
+	channels := c.channels
+	c.channels = nil
+	if c.keepAlive != nil {
+		c.keepAlive.Stop()
+	}
+	c.mu.Unlock()
+
+	err := closedBy(cause)
+	c.out.stop(err)
+	for _, ch := range channels {
+		ch.lost(err)
+	}
+	c.cancel(err)
+	c.requests.finish(nil)
+	close(c.done)
+	return c.t.Close()
+}
+
+// closed returns what a call gets after the end of the connection.
+func (c *Conn) closed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return closedBy(c.cause)
+}
+
+func (c *Conn) readLoop() {
+	defer close(c.readDone)
+	for {
+		packet, err := c.t.ReadPacket()
+		if err != nil {
+			c.end(transportError(err))
+			return
+		}
+		if c.heard.Load() < 2 {
+			c.heard.Add(1)
+		}
+		if err := c.dispatch(packet); err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+func (c *Conn) writeLoop() {
+	defer close(c.writeDone)
+	several, _ := c.t.(interface {
+		WritePackets(packets ...[]byte) error
+	})
+	for {
+		b := c.out.take()
+		if b == nil {
+			return
+		}
+		var err error
+		if packets := b.split(); several != nil {
+			err = several.WritePackets(packets...)
+		} else {
+			for i := 0; i < len(packets) && err == nil; i++ {
+				err = c.t.WritePacket(packets[i])
+			}
+		}
+		b.release()
+		if err != nil {
+			c.writeFailed(transportError(err))
+			return
+		}
+	}
+}
+
+// writeFailed lets every sender fail at once, and the reader take what the
+// peer had sent before it went.
+func (c *Conn) writeFailed(cause error) {
+	c.out.fail(closedBy(cause))
+	timer := time.AfterFunc(readGrace, func() { c.end(cause) })
+	<-c.done
+	timer.Stop()
+}
+
+// transportError makes an end of the transport, even an orderly one, an
+// unexpected end: io.EOF is for the streams of channels that ended well.
+func transportError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("connection: transport ended: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}

@@ -1,0 +1,146 @@
+package connection_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// lies are messages to an open channel and to one that is being opened.
+var lies = map[string]func(open, opening uint32) []any{
+	"empty packet":                     func(_, _ uint32) []any { return []any{[]byte{}} },
+	"message of userauth":              func(_, _ uint32) []any { return []any{[]byte{52}} },
+	"unknown message":                  func(_, _ uint32) []any { return []any{[]byte{89, 0, 0, 0, 0}} },
+	"message beyond":                   func(_, _ uint32) []any { return []any{[]byte{101, 0, 0, 0, 0}} },
+	"message cut short":                func(_, _ uint32) []any { return []any{[]byte{94, 0, 0}} },
+	"global request cut short":         func(_, _ uint32) []any { return []any{[]byte{80, 0, 0, 0, 9, 'x'}} },
+	"open cut short":                   func(_, _ uint32) []any { return []any{[]byte{90, 0, 0, 0, 1, 'x', 0}} },
+	"data without channel":             func(o, _ uint32) []any { return []any{&dataMsg{o + 9, nil}} },
+	"data for 2^32-1":                  func(_, _ uint32) []any { return []any{&dataMsg{1<<32 - 1, nil}} },
+	"adjust without channel":           func(o, _ uint32) []any { return []any{&adjustMsg{o + 9, 1}} },
+	"EOF without channel":              func(o, _ uint32) []any { return []any{&eofMsg{o + 9}} },
+	"CLOSE without channel":            func(o, _ uint32) []any { return []any{&closeMsg{o + 9}} },
+	"CLOSE twice":                      func(o, _ uint32) []any { return []any{&closeMsg{o}, &closeMsg{o}} },
+	"data after CLOSE":                 func(o, _ uint32) []any { return []any{&closeMsg{o}, &dataMsg{o, nil}} },
+	"request without channel":          func(o, _ uint32) []any { return []any{&requestMsg{o + 9, "x", true, nil}} },
+	"success without channel":          func(o, _ uint32) []any { return []any{&successMsg{o + 9}} },
+	"data before confirmation":         func(_, o uint32) []any { return []any{&dataMsg{o, nil}} },
+	"adjust before confirmation":       func(_, o uint32) []any { return []any{&adjustMsg{o, 1}} },
+	"EOF before confirmation":          func(_, o uint32) []any { return []any{&eofMsg{o}} },
+	"CLOSE before confirmation":        func(_, o uint32) []any { return []any{&closeMsg{o}} },
+	"confirmation of nothing":          func(o, _ uint32) []any { return []any{&confirmMsg{o + 9, 1, 1, 1, nil}} },
+	"confirmation twice":               func(_, o uint32) []any { return []any{&confirmMsg{o, 1, 1, 1, nil}, &confirmMsg{o, 1, 1, 1, nil}} },
+	"confirmation without packets":     func(_, o uint32) []any { return []any{&confirmMsg{o, 1, 1, 0, nil}} },
+	"confirmation cut short":           func(_, o uint32) []any { return []any{marshal(&confirmMsg{o, 1, 1, 1, nil})[:16]} },
+	"refusal of nothing":               func(o, _ uint32) []any { return []any{&openFailureMsg{o + 9, 1, "", ""}} },
+	"refusal of an open channel":       func(o, _ uint32) []any { return []any{&openFailureMsg{o, 1, "", ""}} },
+	"refusal cut short":                func(_, o uint32) []any { return []any{[]byte{92, 0, 0, 0, byte(o)}} },
+	"window sum":                       func(o, _ uint32) []any { return []any{&adjustMsg{o, 1<<32 - 10}, &adjustMsg{o, 10}} },
+	"adjust cut short":                 func(o, _ uint32) []any { return []any{marshal(&adjustMsg{o, 1})[:7]} },
+	"adjust too long":                  func(o, _ uint32) []any { return []any{append(marshal(&adjustMsg{o, 1}), 0)} },
+	"packet of more than we granted":   func(o, _ uint32) []any { return []any{&dataMsg{o, make([]byte, 101)}} },
+	"extended, more than we granted":   func(o, _ uint32) []any { return []any{&extendedMsg{o, 1, make([]byte, 101)}} },
+	"unknown, more than we granted":    func(o, _ uint32) []any { return []any{&extendedMsg{o, 7, make([]byte, 101)}} },
+	"one byte more than the window":    func(o, _ uint32) []any { return []any{fill(o), fill(o), &dataMsg{o, []byte("x")}} },
+	"one byte more of stderr":          func(o, _ uint32) []any { return []any{fill(o), fill(o), &extendedMsg{o, 1, []byte("x")}} },
+	"window overrun after EOF":         func(o, _ uint32) []any { return []any{&eofMsg{o}, fill(o), fill(o), fill(o)} },
+	"data shorter than it says":        func(o, _ uint32) []any { return []any{marshal(&dataMsg{o, []byte("xyz")})[:11]} },
+	"data longer than it says":         func(o, _ uint32) []any { return []any{append(marshal(&dataMsg{o, nil}), 0)} },
+	"extended data without type":       func(o, _ uint32) []any { return []any{append([]byte{95}, u32(o)...)} },
+	"channel request cut short":        func(o, _ uint32) []any { return []any{append(append([]byte{98}, u32(o)...), 0, 0, 1, 0)} },
+	"data length field cut short":      func(o, _ uint32) []any { return []any{append(append([]byte{94}, u32(o)...), 0, 0)} },
+	"length of data beyond the packet": func(o, _ uint32) []any { return []any{append(append([]byte{94}, u32(o)...), 255, 255, 255, 255, 0)} },
+}
+
+// TestLiesEndTheConnection sends what RFC 4254 does not allow, over a
+// connection that has one open channel and is opening another.
+func TestLiesEndTheConnection(t *testing.T) {
+	for name, lie := range lies {
+
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t, &connection.Config{Window: 200, MaxPacket: 100})
+				ch, open := p.openWith(c, nil, 0, 100)
+				opening := call(func() error {
+					_, err := c.OpenChannel(context.Background(), "x", nil, nil)
+					return err
+				})
+				p.send(lie(open, expect[openMsg](p).Sender)...)
+				err := c.Wait()
+				require.ErrorAs(t, err, new(*connection.ProtocolError))
+				require.Less(t, len(err.Error()), 300)
+				<-opening
+				for err = nil; err == nil; { // what came before the lie is delivered
+					_, err = ch.Read(make([]byte, 1000))
+				}
+				if err != io.EOF {
+					require.ErrorAs(t, err, new(*connection.ProtocolError))
+				}
+				_, err = ch.Write([]byte("x"))
+				require.ErrorIs(t, err, net.ErrClosed)
+			})
+		})
+	}
+}
+
+// fill is a packet of data that fills half of the window.
+func fill(id uint32) any { return &dataMsg{id, bytes.Repeat([]byte("f"), 100)} }
+
+func TestManySmallAdjustments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, nil)
+		ch, id := p.openWith(c, nil, 0, 1<<20)
+		for range 100_000 {
+			p.send(&adjustMsg{id, 1})
+		}
+		synctest.Wait()
+		n, err := ch.Write(make([]byte, 100_000))
+		require.NoError(t, err)
+		require.Equal(t, 100_000, n)
+	})
+}
+
+func FuzzPackets(f *testing.F) {
+	for _, seed := range []any{
+		&globalRequestMsg{"hostkeys-00@openssh.com", true, []byte("x")}, &requestSuccessMsg{}, &requestFailureMsg{},
+		&openMsg{"x", 1, 1, 1, nil}, &confirmMsg{1, 2, 3, 4, nil}, &openFailureMsg{1, 2, "no", "en"},
+		&adjustMsg{0, 1}, &dataMsg{0, []byte("x")}, &extendedMsg{0, 1, []byte("x")}, &eofMsg{0}, &closeMsg{0},
+		&requestMsg{0, "exit-status", true, u32(1)}, &successMsg{0}, &failureMsg{0},
+	} {
+		packet := marshal(seed)
+		f.Add(append([]byte{byte(len(packet))}, packet...))
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		ours, theirs := pipe()
+		c := connection.New(ours, &connection.Config{Window: 1000})
+		c.HandleOpen("x", func(_ context.Context, o *connection.Open) { _, _ = o.Accept(nil) })
+		c.HandleRequest("", func(_ context.Context, r *connection.Request) ([]byte, bool) { return r.Payload, true })
+		opened := make(chan struct{})
+		go func() {
+			defer close(opened)
+			if ch, err := c.OpenChannel(context.Background(), "session", nil, nil); err == nil {
+				_, _ = io.Copy(ch, ch)
+			}
+		}()
+		_, _ = theirs.ReadPacket()
+		_ = theirs.WritePacket(marshal(&confirmMsg{0, 0, 10, 10, nil}))
+		for len(script) > 0 {
+			n := min(int(script[0]), len(script)-1)
+			_ = theirs.WritePacket(script[1 : n+1])
+			script = script[n+1:]
+		}
+		_ = theirs.Close()
+		if c.Wait() == nil {
+			t.Error("the connection ended without a cause")
+		}
+		<-opened
+		_ = c.Close()
+	})
+}

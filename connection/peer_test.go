@@ -1,0 +1,177 @@
+package connection_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// The messages of RFC 4254, written down a second time.
+type (
+	globalRequestMsg struct {
+		Name      string `sshtype:"80"`
+		WantReply bool
+		Payload   []byte `ssh:"rest"`
+	}
+	requestSuccessMsg struct {
+		Payload []byte `sshtype:"81" ssh:"rest"`
+	}
+	requestFailureMsg struct {
+		Rest []byte `sshtype:"82" ssh:"rest"`
+	}
+	openMsg struct {
+		Type      string `sshtype:"90"`
+		Sender    uint32
+		Window    uint32
+		MaxPacket uint32
+		Extra     []byte `ssh:"rest"`
+	}
+	confirmMsg struct {
+		Recipient uint32 `sshtype:"91"`
+		Sender    uint32
+		Window    uint32
+		MaxPacket uint32
+		Extra     []byte `ssh:"rest"`
+	}
+	openFailureMsg struct {
+		Recipient uint32 `sshtype:"92"`
+		Reason    uint32
+		Message   string
+		Language  string
+	}
+	adjustMsg struct {
+		Recipient uint32 `sshtype:"93"`
+		Bytes     uint32
+	}
+	dataMsg struct {
+		Recipient uint32 `sshtype:"94"`
+		Data      []byte
+	}
+	extendedMsg struct {
+		Recipient uint32 `sshtype:"95"`
+		Code      uint32
+		Data      []byte
+	}
+	eofMsg struct {
+		Recipient uint32 `sshtype:"96"`
+	}
+	closeMsg struct {
+		Recipient uint32 `sshtype:"97"`
+	}
+	requestMsg struct {
+		Recipient uint32 `sshtype:"98"`
+		Name      string
+		WantReply bool
+		Payload   []byte `ssh:"rest"`
+	}
+	successMsg struct {
+		Recipient uint32 `sshtype:"99"`
+	}
+	failureMsg struct {
+		Recipient uint32 `sshtype:"100"`
+	}
+)
+
+// peer is the other end of a connection, and says what the test makes it say.
+type peer struct {
+	t *testing.T
+	*end
+	ours *end // the end that the connection under test has
+}
+
+// start returns a connection under test and its peer.
+func start(t *testing.T, config *connection.Config) (*connection.Conn, *peer) {
+	ours, theirs := pipe()
+	c := connection.New(ours, config)
+	p := &peer{t: t, end: theirs, ours: ours}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = p.Close()
+	})
+	return c, p
+}
+
+func (p *peer) send(messages ...any) {
+	p.t.Helper()
+	for _, m := range messages {
+		packet, raw := m.([]byte)
+		if !raw {
+			packet = ssh.Marshal(m)
+		}
+		require.NoError(p.t, p.WritePacket(packet))
+	}
+}
+
+// expect reads a packet that must be a message of type M.
+func expect[M any](p *peer) M {
+	p.t.Helper()
+	packet, err := p.ReadPacket()
+	require.NoError(p.t, err)
+	var m M
+	require.NoError(p.t, ssh.Unmarshal(bytes.Clone(packet), &m), "got message %d", packet[0])
+	return m
+}
+
+// quiet fails the test if the connection has sent anything. The caller has
+// waited until nothing moves.
+func (p *peer) quiet() {
+	p.t.Helper()
+	require.Zero(p.t, p.in.length())
+}
+
+const (
+	peerWindow    = 1 << 20
+	peerMaxPacket = 32 << 10
+)
+
+// open opens a channel, whose number at the peer is 1000 more than ours.
+func (p *peer) open(c *connection.Conn, h connection.RequestFunc) (*connection.Channel, uint32) {
+	p.t.Helper()
+	return p.openWith(c, h, peerWindow, peerMaxPacket)
+}
+
+func (p *peer) openWith(
+	c *connection.Conn, h connection.RequestFunc, window, maxPacket uint32,
+) (*connection.Channel, uint32) {
+	p.t.Helper()
+	opened := async(func() (*connection.Channel, error) {
+		return c.OpenChannel(context.Background(), "session", nil, h)
+	})
+	m := expect[openMsg](p)
+	p.send(&confirmMsg{Recipient: m.Sender, Sender: m.Sender + 1000, Window: window, MaxPacket: maxPacket})
+	got := <-opened
+	require.NoError(p.t, got.err)
+	return got.value, m.Sender
+}
+
+type result[V any] struct {
+	value V
+	err   error
+}
+
+// async calls f on a goroutine of its own.
+func async[V any](f func() (V, error)) <-chan result[V] {
+	done := make(chan result[V], 1)
+	go func() {
+		value, err := f()
+		done <- result[V]{value, err}
+	}()
+	return done
+}
+
+// call is async for what only fails.
+func call(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
+}
+
+func marshal(m any) []byte { return ssh.Marshal(m) }
+
+func u32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }

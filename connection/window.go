@@ -1,0 +1,267 @@
+package connection
+
+import (
+	"io"
+	"math"
+	"os"
+)
+
+// extendedStderr is SSH_EXTENDED_DATA_STDERR, RFC 4254 section 5.2.
+const extendedStderr = 1
+
+// maxSend bounds the data of one packet that we send, whatever the peer
+// allows: it is copied while the outbox is locked.
+const maxSend = 64 << 10
+
+// giveBack is the part of the window that is read before the peer gets it
+// back: often enough that it does not run dry, seldom enough that few packets
+// do it.
+const giveBack = 8
+
+// receive takes data from the peer. A nil stream stands for a type of extended
+// data that nobody knows. What nobody will read is discarded here and given
+// back as window, except after EOF: then the peer has no use for window, and
+// data is a mistake that we forgive, as OpenSSH does, until the window is full.
+func (c *Channel) receive(s *stream, data []byte) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	if len(data) > c.conn.config.MaxPacket || len(data) > c.window {
+		window := c.window
+		c.mu.Unlock()
+		return protocolErrorf("%d bytes for a channel whose window is %d and whose largest packet is %d",
+			len(data), window, c.conn.config.MaxPacket)
+	}
+	c.window -= len(data)
+	credit := 0
+	if s == nil || s.discard || c.eof {
+		credit = c.consume(len(data))
+	} else {
+		s.append(data)
+		s.ready.Broadcast()
+	}
+	c.mu.Unlock()
+	c.giveCredit(credit)
+	return nil
+}
+
+// receiveEOF ends both streams. A second EOF changes nothing.
+func (c *Channel) receiveEOF() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eof = true
+	c.wakeReaders()
+}
+
+// consume counts bytes that need no room any more, and returns the window to
+// give back, 0 when it is not worth a packet yet. The caller holds mu, and
+// passes the result to giveCredit after it has released it.
+func (c *Channel) consume(n int) int {
+	c.consumed += n
+	if c.eof || c.consumed == 0 || c.consumed < c.conn.config.Window/giveBack {
+		return 0
+	}
+	credit := c.consumed
+	c.consumed = 0
+	c.window += credit
+	return credit
+}
+
+// giveCredit has the write loop send a window adjustment.
+func (c *Channel) giveCredit(credit int) {
+	if credit == 0 {
+		return
+	}
+	o := &c.conn.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return
+	}
+	if c.credit == 0 {
+		o.credit = append(o.credit, c)
+		o.work.Signal()
+	}
+	c.credit += uint32(credit) // at most the window, which fits
+}
+
+// awaitData blocks until s has data or has none for ever. The caller holds mu.
+func (c *Channel) awaitData(s *stream) error {
+	for {
+		switch {
+		case c.closed:
+			return errChannelClosed
+		case s.discard:
+			return errReadClosed
+		case c.readDeadline.passed:
+			return os.ErrDeadlineExceeded
+		case s.size > 0:
+			return nil
+		case c.eof:
+			return io.EOF
+		case c.err != nil:
+			return c.err
+		}
+		s.ready.Wait()
+	}
+}
+
+func (c *Channel) wakeReaders() {
+	c.stdout.ready.Broadcast()
+	c.stderr.ready.Broadcast()
+}
+
+func (c *Channel) read(s *stream, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c.mu.Lock()
+	if err := c.awaitData(s); err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
+	n := s.read(p)
+	credit := c.consume(n)
+	c.mu.Unlock()
+	c.giveCredit(credit)
+	return n, nil
+}
+
+func (c *Channel) writeTo(s *stream, w io.Writer) (total int64, err error) {
+	for err == nil {
+		c.mu.Lock()
+		if err = c.awaitData(s); err != nil {
+			c.mu.Unlock()
+			break
+		}
+		g := s.take()
+		s.size -= len(g.unread())
+		c.mu.Unlock()
+
+		var n int
+		n, err = w.Write(g.unread())
+		if n < len(g.unread()) && err == nil {
+			err = io.ErrShortWrite
+		}
+		total += int64(n)
+		c.giveCredit(c.written(s, g, n))
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return total, err
+}
+
+// written settles a segment of which n bytes have been written elsewhere, and
+// returns the credit for it. What was not written is to be read again.
+func (c *Channel) written(s *stream, g *segment, n int) (credit int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.start += n
+	if left := len(g.unread()); left > 0 && !s.discard {
+		s.untake(g)
+		s.size += left
+	} else {
+		n += left
+		g.release()
+	}
+	return c.consume(n)
+}
+
+// receiveAdjust takes window from the peer. After our EOF or CLOSE nobody has
+// any use for it.
+func (c *Channel) receiveAdjust(n uint32) error {
+	o := &c.conn.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c.sentEOF || c.closeErr != nil {
+		return nil
+	}
+	if uint64(c.sendWindow)+uint64(n) > math.MaxUint32 {
+		return protocolErrorf("window of %d bytes enlarged by %d", c.sendWindow, n)
+	}
+	c.sendWindow += n
+	c.sendable.Broadcast()
+	return nil
+}
+
+func (c *Channel) write(p []byte, extended uint32) (n int, err error) {
+	o := &c.conn.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := c.awaitTurn(); err != nil {
+		return 0, err
+	}
+	c.writing = true
+	for len(p) > 0 {
+		if err = c.awaitWindow(); err != nil {
+			break
+		}
+		// Wider than an int may be: a slice can be longer than any window.
+		size := min(uint64(len(p)), uint64(c.sendWindow), uint64(c.sendMax))
+		o.pushData(c.remote, extended, p[:size])
+		c.sendWindow -= uint32(size)
+		n += int(size)
+		p = p[size:]
+		o.passOn()
+	}
+	c.writing = false
+	c.sendable.Broadcast()
+	return n, err
+}
+
+// awaitTurn blocks while another write is not finished. The caller holds
+// conn.out.mu, as for the methods that follow.
+func (c *Channel) awaitTurn() error {
+	for {
+		if err := c.writeError(); err != nil || !c.writing {
+			return err
+		}
+		c.sendable.Wait()
+	}
+}
+
+// awaitWindow blocks until the peer and the outbox both have room for data.
+func (c *Channel) awaitWindow() error {
+	o := &c.conn.out
+	for {
+		if err := c.writeError(); err != nil {
+			o.passOn()
+			return err
+		}
+		switch {
+		case c.sendWindow == 0:
+			c.sendable.Wait()
+		case o.size() >= dataLimit:
+			c.wantsRoom = true
+			o.room.Wait()
+			c.wantsRoom = false
+		default:
+			return nil
+		}
+	}
+}
+
+// writeError is why data cannot be sent.
+func (c *Channel) writeError() error {
+	switch o := &c.conn.out; {
+	case c.closeErr != nil:
+		return c.closeErr
+	case o.err != nil:
+		return o.err
+	case c.sentEOF:
+		return errWriteClosed
+	case c.writeDeadline.passed:
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (c *Channel) wakeWriters() {
+	c.sendable.Broadcast()
+	if c.wantsRoom {
+		c.conn.out.room.Broadcast()
+	}
+}
