@@ -28,6 +28,7 @@ func keyAlgorithms(keyType string) []algorithm {
 			{ssh.CertAlgoRSASHA512v01, ssh.KeyAlgoRSASHA512},
 			{ssh.CertAlgoRSASHA256v01, ssh.KeyAlgoRSASHA256},
 		}
+	//lint:ignore SA1019 The names are needed to refuse what they name.
 	case ssh.InsecureKeyAlgoDSA, ssh.InsecureCertAlgoDSAv01:
 		return nil
 	case ssh.CertAlgoECDSA256v01:

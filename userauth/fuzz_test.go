@@ -55,8 +55,7 @@ func FuzzServer(f *testing.F) {
 		packets := unframed(script)
 		sent := 0
 		var last []byte
-		var p *peer
-		p = newPeer(func([]byte) (answer [][]byte) {
+		p := newPeer(func([]byte) (answer [][]byte) {
 			// One answer, and the banners before it.
 			for sent < len(packets) {
 				last = packets[sent]

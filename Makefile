@@ -1,0 +1,24 @@
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -ec
+
+.PHONY: test lint smoke bench
+
+# The tests run OpenSSH and Dropbear: .ci/prepare installs them where it may.
+test:
+	.ci/prepare
+	go test -race -timeout 5m ./...
+
+# Every package must build for, and pass vet on, the systems that it is for.
+# staticcheck has a module file of its own, so that go.mod stays short.
+lint:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "Not formatted:" $$unformatted; exit 1; }
+	for os in linux darwin windows; do GOOS=$$os go build ./...; GOOS=$$os go vet ./...; done
+	go tool -modfile=internal/tools/go.mod staticcheck ./...
+
+# The tour of the layers, against a server of its own.
+smoke:
+	go run ./examples/cat | \
+		diff <(printf '%s\r\n' 'We got this from "cat": This data will be echoed back to us by "cat."') -
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...

@@ -1,0 +1,66 @@
+package archtest_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/knownhosts"
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+func TestMain(m *testing.M) { sshtest.Main(m) }
+
+// hello is the first program of the README.
+func hello(ctx context.Context, target, file string, signer ssh.Signer) ([]byte, error) {
+	hosts, err := knownhosts.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	client, err := nacre.Dial(ctx, target, &nacre.Config{
+		HostKey: hosts,
+		Auth:    []userauth.Method{userauth.PublicKeys(signer)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return client.Command(ctx, "echo hello").Output()
+}
+
+func TestHello(t *testing.T) {
+	server := sshtest.NewServer(t, nil)
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, os.WriteFile(file, server.KnownHosts(), 0o600))
+	out, err := hello(t.Context(), server.Target, file, server.Signer)
+	require.NoError(t, err)
+	require.Equal(t, "hello\n", string(out))
+}
+
+// cat is examples/cat, with the façade instead of the layers.
+func cat(ctx context.Context, client *nacre.Client) ([]byte, error) {
+	cmd := client.Command(ctx, "cat")
+	cmd.Stdin = strings.NewReader("This data will be echoed back to us by \"cat.\"\r\n")
+	echo, err := cmd.Output()
+	return echo, err
+}
+
+func TestCat(t *testing.T) {
+	server := sshtest.NewServer(t, nil)
+	client, err := nacre.Dial(t.Context(), server.Target, &nacre.Config{
+		HostKey: knownhosts.Parse("known_hosts", server.KnownHosts()),
+		Auth:    []userauth.Method{userauth.PublicKeys(server.Signer)},
+	})
+	require.NoError(t, err)
+	defer client.Close()
+	echo, err := cat(t.Context(), client)
+	require.NoError(t, err)
+	require.Equal(t, "This data will be echoed back to us by \"cat.\"\r\n", string(echo))
+}
