@@ -28,8 +28,9 @@ func (c *Conn) dispatch(packet []byte) error {
 
 // dispatchChannel handles a message to a channel that is open. To be open means
 // that the peer has confirmed it, or we have, and that not both sides have
-// closed it. A message to any other number ends the connection, as it does in
-// OpenSSH. After our own CLOSE messages are swallowed until the peer's.
+// closed it. A message to any other number ends the connection, but for the two
+// that OpenSSH's client forgives as well. After our own CLOSE messages are
+// swallowed until the peer's.
 func (c *Conn) dispatchChannel(packet []byte) error {
 	number := packet[0]
 	if number < msgWindowAdjust || number > msgChannelFailure {
@@ -40,6 +41,12 @@ func (c *Conn) dispatchChannel(packet []byte) error {
 	}
 	recipient, body := binary.BigEndian.Uint32(packet[1:]), packet[5:]
 	ch := c.lookup(recipient)
+	if ch == nil && c.wasOpen(recipient) && (number == msgChannelRequest || number == msgWindowAdjust) {
+		// sshd with ClientAliveInterval sends keepalive@openssh.com about a
+		// channel that it has closed, until it reads our CLOSE. There is no
+		// channel left to answer on.
+		return nil
+	}
 	if ch == nil || !ch.confirmed {
 		return protocolErrorf("message %d for channel %d, which is not open", number, recipient)
 	}
@@ -61,6 +68,13 @@ func (c *Conn) dispatchChannel(packet []byte) error {
 		c.out.receiveReply(&ch.replies, number == msgChannelSuccess, nil)
 	}
 	return nil
+}
+
+// wasOpen tells whether a number has been given to a channel.
+func (c *Conn) wasOpen(id uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return id < c.nextID
 }
 
 // lookup returns nil for a number that no channel has.

@@ -144,3 +144,15 @@ func FuzzPackets(f *testing.F) {
 		_ = c.Close()
 	})
 }
+
+// sshd with ClientAliveInterval may ask about a channel whose CLOSE it has sent,
+// before it has read ours.
+func TestLateRequestAboutAClosedChannelIsForgiven(t *testing.T) {
+	c, p := start(t, nil)
+	ch, id := p.open(c, nil)
+	p.send(&closeMsg{id}, &requestMsg{id, "keepalive@openssh.com", true, nil}, &adjustMsg{id, 1})
+	expect[closeMsg](p)
+	require.NoError(t, ch.Wait())
+	p.send(&globalRequestMsg{"x@example.com", true, nil})
+	expect[requestFailureMsg](p) // the connection goes on
+}

@@ -77,7 +77,8 @@ func (p *Pin) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.
 }
 
 // Callback makes a verifier of a callback for x/crypto/ssh: knownhosts.Callback(cb). Its errors are returned as they
-// are. The callback has no context, so it cannot be told to stop.
+// are. The callback has no context, so it cannot be told to stop, and cannot say which keys it knows: a server that has
+// both shows its plain key and not its certificate, unless the HostKeyAlgorithms of the transport say otherwise.
 type Callback ssh.HostKeyCallback
 
 // VerifyHostKey calls the callback. A nil Callback refuses every key.
