@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,8 +13,10 @@ import (
 	"github.com/nacre-ssh/nacre/channel"
 )
 
-// defaultWaitDelay is Cmd.WaitDelay where it is 0.
-const defaultWaitDelay = 2 * time.Second
+const (
+	defaultWaitDelay = 2 * time.Second       // Cmd.WaitDelay where it is 0
+	signalGrace      = 50 * time.Millisecond // for queueing TERM where WaitDelay is less
+)
 
 // Cmd is a command on the server, in the words of os/exec. It runs once.
 type Cmd struct {
@@ -60,9 +63,11 @@ type Cmd struct {
 	client *Client
 	ctx    context.Context
 
-	called   bool          // Start was
-	ready    chan struct{} // closed when Start is done
-	startErr error         // its result
+	called   bool            // Start was
+	waited   atomic.Bool     // Wait was called
+	ready    context.Context // ends when Start is done
+	started  context.CancelFunc
+	startErr error // the result of Start
 	streams  streams
 
 	// running ends when nobody waits for the session any more: it has ended,
@@ -76,7 +81,9 @@ type Cmd struct {
 // when it ends first, Cancel is called, WaitDelay granted, and the session
 // closed.
 func (c *Client) Command(ctx context.Context, command string) *Cmd {
-	return &Cmd{Command: command, client: c, ctx: ctx, ready: make(chan struct{})}
+	cmd := &Cmd{Command: command, client: c, ctx: ctx}
+	cmd.ready, cmd.started = context.WithCancel(context.Background())
+	return cmd
 }
 
 // Run starts the command and waits for its end. It returns what Wait returns.
@@ -96,12 +103,15 @@ func (c *Cmd) Start() error {
 		return errors.New("nacre: the command was started before")
 	}
 	c.called = true
-	defer close(c.ready) // the pipes wait for it
+	defer c.started() // the pipes wait for it
 	c.startErr = c.start()
 	return c.startErr
 }
 
 func (c *Cmd) start() error {
+	if err := c.checkStreams(); err != nil {
+		return err
+	}
 	env, err := parseEnv(c.Env)
 	if err != nil {
 		return err
@@ -158,17 +168,20 @@ func (c *Cmd) Wait() error {
 	if c.Session == nil {
 		return errors.New("nacre: the command was not started")
 	}
-	if c.running.Err() != nil {
+	if c.waited.Swap(true) {
 		return errors.New("nacre: Wait was called before")
 	}
 	err := c.Session.Wait(c.running)
+	if err == context.Canceled { // of running: the session was given up
+		err = channel.ErrNoExitStatus
+	}
 	if copyErr := c.waitCopying(); err == nil {
 		err = copyErr
 	}
 	interrupted := !c.watch()
 	c.stop()
 	if interrupted && err != nil {
-		return fmt.Errorf("nacre: command interrupted: %w (%w)", context.Cause(c.ctx), err)
+		return fmt.Errorf("nacre: command interrupted: %w (%w)", withCause(c.ctx, c.ctx.Err()), err)
 	}
 	return err
 }
@@ -185,11 +198,18 @@ func (c *Cmd) interrupt() {
 	if c.Cancel != nil {
 		_ = c.Cancel()
 	} else {
-		_ = c.Session.Signal(ctx, ssh.SIGTERM)
+		c.terminate(max(delay, signalGrace))
 	}
 	<-ctx.Done()
 	c.Session.Close()
 	c.stop()
+}
+
+// terminate sends the signal TERM, unless the peer is not reading for so long.
+func (c *Cmd) terminate(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(c.running, grace)
+	defer cancel()
+	_ = c.Session.Signal(ctx, ssh.SIGTERM)
 }
 
 // Output runs the command and returns its standard output. Where Stderr is nil,

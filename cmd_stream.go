@@ -1,6 +1,7 @@
 package nacre
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,15 @@ type streams struct {
 	copies   int        // goroutines that copy output
 	results  chan error // of these
 	stdinErr chan error // what the source of Stdin failed with
+}
+
+// checkStreams finds a stream that would be copied and piped at once.
+func (c *Cmd) checkStreams() error {
+	s := &c.streams
+	if s.stdinPiped && c.Stdin != nil || s.stdoutPiped && c.Stdout != nil || s.stderrPiped && c.Stderr != nil {
+		return errors.New("nacre: a stream has a pipe, and is set as well")
+	}
+	return nil
 }
 
 // closeUnused closes the output that nobody wants, so that it holds no window.
@@ -78,18 +88,26 @@ func (c *Cmd) copyInput() {
 	c.Session.CloseWrite()
 }
 
+// errNotCopied is output that a writer has not taken in time.
+var errNotCopied = errors.New("nacre: the command's output was not copied to its end")
+
 // waitCopying waits for the output, unless the session was given up, and
 // returns the first error of the caller's writers and reader.
 func (c *Cmd) waitCopying() error {
 	var first error
 	for range c.streams.copies {
+		var err error
 		select {
-		case err := <-c.streams.results:
-			if first == nil {
-				first = err
-			}
+		case err = <-c.streams.results:
 		case <-c.running.Done():
-			return first
+			select {
+			case err = <-c.streams.results:
+			default:
+				err = errNotCopied
+			}
+		}
+		if first == nil {
+			first = err
 		}
 	}
 	select {
@@ -206,8 +224,25 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 
 // session waits for Start and returns what it made.
 func (c *Cmd) session() (*channel.Session, error) {
-	<-c.ready
+	<-c.ready.Done()
 	return c.Session, c.startErr
+}
+
+// closePipe calls closing with the session, before Start as soon as there is
+// one: a deferred Close must not wait for a Start that never comes.
+func (c *Cmd) closePipe(closing func(*channel.Session) error) error {
+	if c.ready.Err() == nil {
+		context.AfterFunc(c.ready, func() {
+			if c.startErr == nil {
+				_ = closing(c.Session)
+			}
+		})
+		return nil
+	}
+	if c.startErr != nil {
+		return c.startErr
+	}
+	return closing(c.Session)
 }
 
 type stdinPipe struct{ c *Cmd }
@@ -229,11 +264,7 @@ func (p *stdinPipe) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (p *stdinPipe) Close() error {
-	s, err := p.c.session()
-	if err != nil {
-		return err
-	}
-	return s.CloseWrite()
+	return p.c.closePipe(func(s *channel.Session) error { return s.CloseWrite() })
 }
 
 // output is one of the two streams of a session.
@@ -269,9 +300,5 @@ func (p *outputPipe) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (p *outputPipe) Close() error {
-	s, err := p.c.session()
-	if err != nil {
-		return err
-	}
-	return p.of(s).Close()
+	return p.c.closePipe(func(s *channel.Session) error { return p.of(s).Close() })
 }

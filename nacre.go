@@ -40,7 +40,8 @@ type Config struct {
 	// HostKey verifies the server. It is required.
 	HostKey transport.HostKeyVerifier
 
-	// Auth are the authentication methods, tried in order.
+	// Auth are the authentication methods, tried in order. At least one is
+	// required.
 	Auth []userauth.Method
 
 	// Banner gets the server's messages before authentication is done, clean
@@ -71,18 +72,21 @@ func Dial(ctx context.Context, target string, config *Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config == nil || config.HostKey == nil {
-		return nil, fmt.Errorf("nacre: Config.HostKey is not set: the server cannot be verified")
+	var c Config
+	if config != nil {
+		c = *config
 	}
-	dial := config.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
+	if c.HostKey == nil {
+		return nil, errors.New("nacre: Config.HostKey is not set: the server cannot be verified")
 	}
-	nc, err := dial(ctx, "tcp", t.addr)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	nc, err := c.Dial(ctx, "tcp", t.addr)
 	if err != nil {
-		return nil, &Error{Op: "dial", Addr: t.addr, Err: err}
+		return nil, &Error{Op: "dial", Addr: t.addr, Err: withCause(ctx, err)}
 	}
-	return join(ctx, nc, t, config)
+	return join(ctx, nc, t, &c)
 }
 
 // join stacks the layers on a connection. It is short on purpose: a program
@@ -91,7 +95,8 @@ func join(ctx context.Context, nc net.Conn, to target, config *Config) (*Client,
 	tc := config.Transport
 	tc.HostKey, tc.Addr = config.HostKey, to.addr
 	if tc.MaxPacket == 0 && config.Connection.MaxPacket > 0 {
-		tc.MaxPacket = max(35000, config.Connection.MaxPacket+1024) // the channel's header, padding
+		data := min(config.Connection.MaxPacket, 128<<10) // no channel packet has more
+		tc.MaxPacket = max(35000, data+1024)              // the channel's header, padding
 	}
 	t := transport.Client(nc, &tc)
 	if err := t.Handshake(ctx); err != nil {
@@ -155,6 +160,14 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("nacre: %s %s: %v", e.Op, e.Addr, e.Err) }
+
+// withCause adds to an error why ctx has ended, if it has and err does not tell.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
 
 // Unwrap returns the error of the layer that has failed.
 func (e *Error) Unwrap() error { return e.Err }

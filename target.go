@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // target is where to connect, and as whom.
@@ -19,7 +22,7 @@ type target struct {
 // address with a port stands in brackets.
 func parseTarget(s string) (target, error) {
 	fail := func(format string, args ...any) (target, error) {
-		return target{}, fmt.Errorf("nacre: target %q: %s", s, fmt.Sprintf(format, args...))
+		return target{}, fmt.Errorf("nacre: target %q: %s", hidePassword(s), fmt.Sprintf(format, args...))
 	}
 	user, host, port, err := splitTarget(s)
 	switch {
@@ -33,12 +36,28 @@ func parseTarget(s string) (target, error) {
 		// Names end up in logs, in known_hosts and perhaps in somebody's
 		// command line; nothing that is right has these characters.
 		return fail("control, quoting and shell characters are not allowed")
+	case strings.ContainsAny(host, ":%") && !isIP(host):
+		return fail("%q is not an IPv6 address", host)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
 		return fail("port %q is not a number from 1 to 65535", port)
 	}
 	return target{user: user, addr: net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
+}
+
+// hidePassword blots out what may be a password, where none belongs.
+func hidePassword(s string) string {
+	user, rest := s, ""
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		user, rest = s[:i], s[i:]
+	}
+	start := strings.Index(user, "://") + 1 // of a scheme the colon stays
+	i := strings.IndexByte(user[start:], ':')
+	if i < 0 || rest == "" {
+		return s
+	}
+	return user[:start+i] + ":xxxxx" + rest
 }
 
 // splitTarget takes the target apart and fills in the port.
@@ -80,6 +99,12 @@ func orPort22(port string) string {
 	return port
 }
 
+// isIP knows zones too, unlike net.ParseIP.
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
 // safe refuses what no user and no host is called. It follows the checks that
 // OpenSSH's client makes of its arguments.
 func safe(name, allowed string) bool {
@@ -87,6 +112,6 @@ func safe(name, allowed string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r == 0x7f || !strings.ContainsRune(allowed, r) && strings.ContainsRune("'`\"$\\;&<>|(){}[]*?!,/:%@", r)
+		return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) || !strings.ContainsRune(allowed, r) && strings.ContainsRune("'`\"$\\;&<>|(){}[]*?!,/:%@", r)
 	})
 }

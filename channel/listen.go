@@ -43,6 +43,7 @@ func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.
 	l := &listener{
 		c:      c,
 		bound:  make(chan struct{}),
+		places: make(chan struct{}, backlog),
 		conns:  make(chan *conn, backlog),
 		closed: make(chan struct{}),
 	}
@@ -55,6 +56,7 @@ func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.
 		if l.host, l.port, err = splitTCP(network, addr); err != nil {
 			return nil, wrap(what, err)
 		}
+		l.anyPort = l.port == 0
 		l.cancel, request, openType = cancelForward, forwardTCPIP, forwardedTCPIP
 	}
 	// The handler is there before the server can know of the forwarding.
@@ -72,14 +74,16 @@ func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.
 
 // listener is one forwarding that the server has set up for us.
 type listener struct {
-	c      *connection.Conn
-	host   string // as requested; the path of a Unix socket
-	port   uint32 // settled once bound is closed
-	unix   bool
-	cancel string // the request that ends the forwarding
-	remove func() // of the handler
+	c       *connection.Conn
+	host    string // as requested; the path of a Unix socket
+	port    uint32 // if anyPort, settled when bound is closed
+	anyPort bool   // the server is to choose
+	unix    bool
+	cancel  string // the request that ends the forwarding
+	remove  func() // of the handler
 
 	bound  chan struct{} // closed when the server has granted the forwarding
+	places chan struct{} // has one for each connection that is in conns, or on the way
 	conns  chan *conn
 	once   sync.Once
 	closed chan struct{}
@@ -115,7 +119,7 @@ func (l *listener) bind(ctx context.Context, pending *connection.Pending) error 
 
 // settle takes the port from the reply, RFC 4254 section 7.1.
 func (l *listener) settle(reply []byte) error {
-	if l.unix || l.port != 0 {
+	if !l.anyPort {
 		return nil
 	}
 	var m struct{ Port uint32 }
@@ -145,6 +149,11 @@ func (l *listener) sendCancel() {
 // the next one. It waits for the answer of Listen: the first connection may
 // overtake the goroutine that gets it.
 func (l *listener) handleOpen(ctx context.Context, o *connection.Open) {
+	if !l.anyPort {
+		if _, ok := l.match(o.ExtraData()); !ok {
+			return // without waiting: it may be that of an older listener
+		}
+	}
 	select {
 	case <-l.bound:
 	case <-l.closed:
@@ -156,19 +165,29 @@ func (l *listener) handleOpen(ctx context.Context, o *connection.Open) {
 	if !ok {
 		return
 	}
+	select {
+	case l.places <- struct{}{}:
+	default:
+		_ = o.Reject(connection.ResourceShortage, "too many connections wait to be accepted")
+		return
+	}
+	ch, err := o.Accept(nil) // waits while the peer does not read
+	if err != nil {
+		<-l.places
+		return
+	}
+	l.queue(newConn(ch, l.Addr(), remote))
+}
+
+// queue hands a connection, which has a place, to Accept.
+func (l *listener) queue(conn *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
 	case <-l.closed:
-		return
+		conn.Close()
 	default:
-	}
-	if len(l.conns) == cap(l.conns) {
-		_ = o.Reject(connection.ResourceShortage, "too many connections wait to be accepted")
-		return
-	}
-	if ch, err := o.Accept(nil); err == nil {
-		l.conns <- newConn(ch, l.Addr(), remote)
+		l.conns <- conn
 	}
 }
 
@@ -212,16 +231,20 @@ func bindKind(host string) byte {
 func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conns:
+		<-l.places
 		return conn, nil
 	case <-l.closed:
-		return nil, wrap("accept", net.ErrClosed)
 	case <-l.c.Done():
 		l.stop()
-		if err := l.c.Wait(); err != nil {
-			return nil, fmt.Errorf("channel: accept: %w: %w", net.ErrClosed, err)
-		}
-		return nil, wrap("accept", net.ErrClosed)
 	}
+	select {
+	case <-l.c.Done():
+		if err := l.c.Wait(); err != nil {
+			return nil, fmt.Errorf("channel: accept: %w: %w", err, net.ErrClosed)
+		}
+	default:
+	}
+	return nil, wrap("accept", net.ErrClosed)
 }
 
 // Close ends the forwarding. Connections that wait for Accept are closed, those

@@ -24,6 +24,9 @@ import (
 type Session struct {
 	*connection.Channel
 
+	closing context.Context // ends at the beginning of our own Close
+	close   context.CancelFunc
+
 	mu      sync.Mutex
 	asked   []question // sent, answer not collected
 	started bool
@@ -40,6 +43,7 @@ type question struct {
 // ends, its error is returned; afterwards ctx has no effect on the session.
 func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 	s := new(Session)
+	s.closing, s.close = context.WithCancel(context.Background())
 	ch, err := c.OpenChannel(ctx, "session", nil, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)
@@ -77,6 +81,13 @@ func (s *Session) Subsystem(ctx context.Context, name string) error {
 	return s.start(ctx, fmt.Sprintf("run the subsystem %q", name), "subsystem", ssh.Marshal(struct{ Name string }{name}))
 }
 
+// Close closes the channel as [connection.Channel.Close] does. What runs may go
+// on without it: end it by Signal before.
+func (s *Session) Close() error {
+	s.close()
+	return s.Channel.Close()
+}
+
 // Signal sends a signal to what runs, RFC 4254 section 6.9. There is no
 // answer, and some servers ignore it.
 func (s *Session) Signal(ctx context.Context, sig ssh.Signal) error {
@@ -88,16 +99,21 @@ func (s *Session) Signal(ctx context.Context, sig ssh.Signal) error {
 // command ended: nil for status 0, an [*ExitError] for another one or a signal.
 // When neither came the error is [ErrNoExitStatus], and if that is because the
 // connection was lost, the cause too. A command is never taken for well ended
-// whose output may be cut short.
+// whose output may be cut short: a connection that is lost before the server has
+// said that there is no more output is an error, whatever the status.
 //
 // The server closes the channel after its last output was read or discarded:
 // do not wait before reading. When ctx ends, its error is returned; the command
 // goes on, and Wait can be called again.
 func (s *Session) Wait(ctx context.Context) error {
 	select {
-	case <-s.Done():
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-s.Done(): // counts, even when ctx has ended as well
+	default:
+		select {
+		case <-s.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	lost := s.Channel.Wait()
 	s.mu.Lock()
@@ -107,7 +123,7 @@ func (s *Session) Wait(ctx context.Context) error {
 		return ErrNoExitStatus
 	case s.exit == nil:
 		return fmt.Errorf("%w: %w", ErrNoExitStatus, lost)
-	case lost != nil:
+	case lost != nil && !s.AtEOF():
 		return fmt.Errorf("channel: connection lost after the command had ended: %w", lost)
 	case s.exit.Status == 0:
 		return nil
@@ -116,13 +132,18 @@ func (s *Session) Wait(ctx context.Context) error {
 	return &exit
 }
 
-// ask sends a request whose answer is collected later.
+// ask sends a request whose answer start collects.
 func (s *Session) ask(ctx context.Context, what, name string, payload []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started {
-		return fmt.Errorf("channel: %s: the session has been started", what)
+		return errStarted(what)
 	}
+	return s.send(ctx, what, name, payload)
+}
+
+// send is called with mu held: requests go out in the order of s.asked.
+func (s *Session) send(ctx context.Context, what, name string, payload []byte) error {
 	pending, err := s.SendRequest(ctx, name, true, payload)
 	if err != nil {
 		return wrap(what, err)
@@ -131,17 +152,27 @@ func (s *Session) ask(ctx context.Context, what, name string, payload []byte) er
 	return nil
 }
 
+func errStarted(what string) error {
+	return fmt.Errorf("channel: %s: the session has been started", what)
+}
+
 // start sends the request that sets the session going, and collects all
 // answers: the first refusal counts, but none is left behind.
 func (s *Session) start(ctx context.Context, what, name string, payload []byte) error {
-	if err := s.ask(ctx, what, name, payload); err != nil {
-		return err
-	}
 	s.mu.Lock()
+	if s.started {
+		s.mu.Unlock()
+		return errStarted(what)
+	}
 	s.started = true
+	err := s.send(ctx, what, name, payload)
 	asked := s.asked
 	s.asked = nil
 	s.mu.Unlock()
+	if err != nil {
+		s.Close()
+		return err
+	}
 	var failed error
 	for _, q := range asked {
 		if _, err := q.pending.Wait(ctx); err != nil && failed == nil {
@@ -165,6 +196,8 @@ func (s *Session) hasRun(ctx context.Context, failed error) bool {
 	}
 	select {
 	case <-s.Done():
+	case <-s.closing.Done():
+		return false
 	case <-ctx.Done():
 		return false
 	}

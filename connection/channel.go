@@ -207,6 +207,14 @@ func (c *Channel) endSending(why error) {
 // [Channel.Close] it stays open until the peer answers.
 func (c *Channel) Done() <-chan struct{} { return c.done }
 
+// AtEOF tells whether the peer has said that it sends no more data. All that it
+// sent can be read then, whatever becomes of the connection.
+func (c *Channel) AtEOF() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.eof
+}
+
 // Wait blocks until [Channel.Done] is closed. It returns nil when the peer
 // closed the channel and the cause when the connection ended first.
 func (c *Channel) Wait() error {

@@ -1,7 +1,9 @@
-package archtest_test
+package nacre_test
 
 import (
 	"context"
+	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,9 +18,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-func TestMain(m *testing.M) { sshtest.Main(m) }
-
-// hello is the first program of the README.
+// hello is the first program of the README, and ExampleDial runs it.
 func hello(ctx context.Context, target, file string, signer ssh.Signer) ([]byte, error) {
 	hosts, err := knownhosts.Load(file)
 	if err != nil {
@@ -35,6 +35,29 @@ func hello(ctx context.Context, target, file string, signer ssh.Signer) ([]byte,
 	return client.Command(ctx, "echo hello").Output()
 }
 
+func ExampleDial() {
+	server, err := sshtest.StartServer(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "nacre")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "known_hosts")
+	if err := os.WriteFile(file, server.KnownHosts(), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	out, err := hello(context.Background(), server.Target, file, server.Signer)
+	fmt.Printf("%s%v\n", out, err)
+	// Output:
+	// hello
+	// <nil>
+}
+
+// TestHello is how the README tests a program of its reader's.
 func TestHello(t *testing.T) {
 	server := sshtest.NewServer(t, nil)
 	file := filepath.Join(t.TempDir(), "known_hosts")
@@ -52,7 +75,7 @@ func cat(ctx context.Context, client *nacre.Client) ([]byte, error) {
 	return echo, err
 }
 
-func TestCat(t *testing.T) {
+func TestCatWithTheFacade(t *testing.T) {
 	server := sshtest.NewServer(t, nil)
 	client, err := nacre.Dial(t.Context(), server.Target, &nacre.Config{
 		HostKey: knownhosts.Parse("known_hosts", server.KnownHosts()),

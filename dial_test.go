@@ -1,0 +1,332 @@
+package nacre_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/knownhosts"
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/transport"
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+func TestConfigIsCheckedBeforeDialling(t *testing.T) {
+	key := transport.FixedHostKey()
+	for name, test := range map[string]struct {
+		target string
+		config *nacre.Config
+		want   string
+	}{
+		"no config":   {"u@h", nil, "HostKey is not set"},
+		"no host key": {"u@h", new(nacre.Config), "HostKey is not set"},
+		"no user":     {"h", &nacre.Config{HostKey: key}, "names no user"},
+		"option":      {"u@-oProxyCommand=x", &nacre.Config{HostKey: key}, "not allowed"},
+	} {
+		if test.config != nil {
+			test.config.Dial = func(context.Context, string, string) (net.Conn, error) { panic("dialled") }
+		}
+		client, err := nacre.Dial(t.Context(), test.target, test.config)
+		require.Nil(t, client, name)
+		require.ErrorContains(t, err, test.want)
+		require.NotErrorAs(t, err, new(*nacre.Error))
+	}
+}
+
+// phase returns the error of Dial, after it has checked what all of them have.
+func phase(t *testing.T, op string, err error) *nacre.Error {
+	t.Helper()
+	var e *nacre.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, op, e.Op)
+	require.NotEmpty(t, e.Addr)
+	require.True(t, strings.HasPrefix(err.Error(), "nacre: "+op+" "+e.Addr+": "), err.Error())
+	require.NotContains(t, err.Error(), "\n")
+	return e
+}
+
+func TestErrorsTellThePhase(t *testing.T) {
+	s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+	attempt := func(t *testing.T, change func(*nacre.Config)) error {
+		c := config(s)
+		c.Dial = s.DialContext
+		change(c)
+		client, err := nacre.Dial(t.Context(), s.Target, c)
+		require.Nil(t, client)
+		return err
+	}
+	other := sshtest.NewSigner(t, ssh.KeyAlgoED25519)
+	t.Run("dial", func(t *testing.T) {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		require.NoError(t, free.Close())
+		_, err = nacre.Dial(t.Context(), "u@"+free.Addr().String(), config(s))
+		e := phase(t, "dial", err)
+		require.Equal(t, free.Addr().String(), e.Addr)
+		var op *net.OpError
+		require.ErrorAs(t, err, &op)
+		require.False(t, e.Timeout())
+		err = attempt(t, func(c *nacre.Config) {
+			c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errBroken }
+		})
+		phase(t, "dial", err)
+		require.ErrorIs(t, err, errBroken)
+	})
+	t.Run("host key", func(t *testing.T) {
+		err := attempt(t, func(c *nacre.Config) { c.HostKey = transport.FixedHostKey(other.PublicKey()) })
+		phase(t, "handshake", err)
+		var refused *transport.HostKeyError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, s.HostKey.Marshal(), refused.Key.Marshal())
+
+		err = attempt(t, func(c *nacre.Config) { c.HostKey = knownhosts.Parse("hosts", nil) })
+		phase(t, "handshake", err)
+		var unknown *knownhosts.KeyError
+		require.ErrorAs(t, err, &unknown)
+		require.Equal(t, knownhosts.Unknown, unknown.Kind)
+		require.Equal(t, s.Addr, unknown.Addr)
+	})
+	t.Run("negotiation", func(t *testing.T) {
+		err := attempt(t, func(c *nacre.Config) { c.Transport.HostKeyAlgorithms = []string{ssh.KeyAlgoRSASHA512} })
+		phase(t, "handshake", err)
+		var none *transport.NegotiationError
+		require.ErrorAs(t, err, &none)
+		require.Equal(t, []string{ssh.KeyAlgoED25519}, none.Theirs)
+	})
+	t.Run("server that is none", func(t *testing.T) {
+		for _, says := range []string{"", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-1.5-old\r\n", "SSH-2.0-x\r\n\x00\x00"} {
+			err := attempt(t, func(c *nacre.Config) {
+				c.Dial = func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := sshtest.Pipe()
+					_, err := io.WriteString(theirs, says)
+					theirs.(interface{ CloseWrite() error }).CloseWrite()
+					return ours, err
+				}
+			})
+			require.False(t, phase(t, "handshake", err).Timeout())
+		}
+	})
+	t.Run("authentication", func(t *testing.T) {
+		err := attempt(t, func(c *nacre.Config) {
+			c.Auth = []userauth.Method{userauth.PublicKeys(other), userauth.Password("hunter2")}
+		})
+		phase(t, "authenticate", err)
+		var denied *userauth.Error
+		require.ErrorAs(t, err, &denied)
+		require.Equal(t, s.User, denied.User)
+		require.Len(t, denied.Tried, 2)
+		require.NotContains(t, err.Error(), "hunter2")
+		phase(t, "authenticate", attempt(t, func(c *nacre.Config) { c.Auth = nil }))
+	})
+}
+
+// watched tells whether a connection was closed.
+type watched struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (w *watched) Close() error {
+	select {
+	case <-w.closed:
+	default:
+		close(w.closed)
+	}
+	return w.Conn.Close()
+}
+
+// Whatever the phase, the end of the context ends it at once, says why, and
+// leaves neither a goroutine, which the bubble would notice, nor a connection.
+func TestContextEndsEveryPhase(t *testing.T) {
+	untilEnd := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for name, test := range map[string]struct {
+		op     string
+		change func(c *nacre.Config, dial func() net.Conn)
+	}{
+		"dial": {"dial", func(c *nacre.Config, _ func() net.Conn) {
+			c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, untilEnd(ctx) }
+		}},
+		"server that says nothing": {"handshake", func(c *nacre.Config, _ func() net.Conn) {
+			c.Dial = func(context.Context, string, string) (net.Conn, error) {
+				ours, _ := sshtest.Pipe()
+				return ours, nil
+			}
+		}},
+		"host key": {"handshake", func(c *nacre.Config, _ func() net.Conn) {
+			c.HostKey = transport.HostKeyFunc(func(ctx context.Context, _ string, _ net.Addr, _ ssh.PublicKey) error {
+				return untilEnd(ctx)
+			})
+		}},
+		"method": {"authenticate", func(c *nacre.Config, _ func() net.Conn) {
+			c.Auth = []userauth.Method{userauth.PasswordFunc(func(ctx context.Context, _ int) (string, error) {
+				return "", untilEnd(ctx)
+			})}
+		}},
+		"server that does not answer": {"authenticate", func(c *nacre.Config, dial func() net.Conn) {
+			server := new(deaf)
+			c.Auth = []userauth.Method{deafening{userauth.Password("any"), server}}
+			c.Dial = func(context.Context, string, string) (net.Conn, error) {
+				server.Conn = dial()
+				server.deaf.Store(false)
+				return server, nil
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+				c := config(s)
+				c.Dial = s.DialContext
+				test.change(c, func() net.Conn {
+					nc, err := s.DialContext(t.Context(), "", "")
+					require.NoError(t, err)
+					return nc
+				})
+				var below *watched
+				dial := c.Dial
+				c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := dial(ctx, network, addr)
+					if err == nil {
+						below = &watched{nc, make(chan struct{})}
+						return below, nil
+					}
+					return nil, err
+				}
+				begin := time.Now()
+				enough := errors.New("enough")
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, enough)
+				defer cancel()
+				_, err := nacre.Dial(ctx, s.Target, c)
+				require.Equal(t, 5*time.Second, time.Since(begin))
+				require.True(t, phase(t, test.op, err).Timeout())
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorIs(t, err, enough)
+				if test.op != "dial" {
+					<-below.closed
+				}
+
+				ctx, stop := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Second, func() { stop(enough) })
+				_, err = nacre.Dial(ctx, s.Target, c)
+				require.False(t, phase(t, test.op, err).Timeout())
+				require.ErrorIs(t, err, context.Canceled)
+				require.ErrorIs(t, err, enough)
+			})
+		})
+	}
+}
+
+// deaf is a connection to a server that hears nothing any more.
+type deaf struct {
+	net.Conn
+	deaf atomic.Bool
+}
+
+func (d *deaf) Write(p []byte) (int, error) {
+	if d.deaf.Load() {
+		return len(p), nil
+	}
+	return d.Conn.Write(p)
+}
+
+// deafening is a method that makes its server deaf when it is tried.
+type deafening struct {
+	userauth.Method
+	server *deaf
+}
+
+func (d deafening) Try(ctx context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	d.server.deaf.Store(true)
+	return d.Method.Try(ctx, x)
+}
+
+func TestHandshakeTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		_, err := nacre.Dial(t.Context(), "u@h", &nacre.Config{
+			HostKey: transport.FixedHostKey(),
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				ours, _ := sshtest.Pipe()
+				return ours, nil
+			},
+		})
+		require.Equal(t, 2*time.Minute, time.Since(begin))
+		require.True(t, phase(t, "handshake", err).Timeout())
+	})
+}
+
+func TestContextOfDialEndsWithDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+		c := config(s)
+		var network, addr string
+		c.Dial = func(ctx context.Context, n, a string) (net.Conn, error) {
+			network, addr = n, a
+			return s.DialContext(ctx, n, a)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		client, err := nacre.Dial(ctx, s.User+"@[2001:db8::1]:2222", c)
+		require.NoError(t, err)
+		defer client.Close()
+		require.Equal(t, "tcp", network)
+		require.Equal(t, "[2001:db8::1]:2222", addr)
+		cancel()
+		synctest.Wait()
+		require.NoError(t, client.Command(t.Context(), "true").Run())
+	})
+}
+
+func TestBanner(t *testing.T) {
+	s := sshtest.NewServer(t, &sshtest.Options{InMemory: true, Banner: "Be\x1b[2J good\r\nto it\n"})
+	var banner string
+	client := dial(t, s, func(c *nacre.Config) {
+		c.Dial = s.DialContext
+		c.Banner = func(message string) { banner += message }
+	})
+	require.Equal(t, "Be[2J good\nto it\n", banner)
+	require.NoError(t, client.Close())
+	dial(t, s, func(c *nacre.Config) { c.Dial = s.DialContext }) // nobody wants it
+}
+
+func TestLargePackets(t *testing.T) {
+	for _, size := range []int{-1, 0, 1000, 32 << 10, 100 << 10, 128 << 10, 1 << 20, 1 << 40} {
+		client := dial(t, sshtest.NewServer(t, nil), func(c *nacre.Config) { c.Connection.MaxPacket = size })
+		out, err := client.Command(t.Context(), "head -c 1000000 /dev/zero").Output()
+		require.NoError(t, err)
+		require.Len(t, out, 1_000_000)
+	}
+}
+
+func TestClientOfLayersBuiltByHand(t *testing.T) {
+	s := sshtest.NewServer(t, nil)
+	nc, err := s.DialContext(t.Context(), "", "")
+	require.NoError(t, err)
+	c := config(s)
+	below := transport.Client(nc, &transport.Config{HostKey: c.HostKey, Addr: s.Addr})
+	require.NoError(t, below.Handshake(t.Context()))
+	require.NoError(t, userauth.Authenticate(t.Context(), below, &userauth.Config{User: s.User, Methods: c.Auth}))
+	conn := connection.New(below, nil)
+	client := nacre.NewClient(conn)
+	require.Same(t, conn, client.Conn())
+	require.Nil(t, client.Transport())
+	require.NoError(t, client.Command(t.Context(), "true").Run())
+	require.NoError(t, client.Close())
+	require.NoError(t, client.Close())
+	require.NoError(t, client.Wait())
+	_, err = client.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	require.ErrorIs(t, err, net.ErrClosed)
+}
