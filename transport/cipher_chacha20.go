@@ -22,7 +22,8 @@ const chachaShort = 256
 // block of the second one's stream, covers both ciphertexts.
 type chachaCipher struct {
 	lengthKey, contentKey [32]byte
-	content               cipher.AEAD // by contentKey; see crypt
+	content               cipher.AEAD              // by contentKey; see crypt
+	nonce                 [chacha20.NonceSize]byte // of the packet under way, here so that it is allocated once
 }
 
 func newChaCha20Poly1305(key, _ []byte, _ *mac) (packetCipher, error) {
@@ -57,7 +58,7 @@ func (c *chachaCipher) open(seq uint32, frame []byte) error {
 	if subtle.ConstantTimeCompare(tag[:], frame[n:]) != 1 {
 		return errMAC
 	}
-	c.crypt(stream, seq, frame[4:])
+	c.crypt(&stream, seq, frame[4:])
 	return nil
 }
 
@@ -65,7 +66,7 @@ func (c *chachaCipher) seal(seq uint32, frame []byte) {
 	n := len(frame) - poly1305.TagSize
 	stream, key := c.begin(seq)
 	c.cryptLength(seq, frame[:4])
-	c.crypt(stream, seq, frame[4:])
+	c.crypt(&stream, seq, frame[4:])
 	var tag [poly1305.TagSize]byte
 	poly1305.Sum(&tag, frame[:n], &key)
 	copy(frame[n:], tag[:])
@@ -83,7 +84,8 @@ func (c *chachaCipher) cryptLength(seq uint32, b []byte) {
 
 // begin returns the stream of the content, positioned at its second block, and
 // the Poly1305 key that its first block gives.
-func (c *chachaCipher) begin(seq uint32) (stream *chacha20.Cipher, key [32]byte) {
+// It returns a value, so that nothing is allocated for each packet.
+func (c *chachaCipher) begin(seq uint32) (stream chacha20.Cipher, key [32]byte) {
 	nonce := chachaNonce(seq)
 	s, err := chacha20.NewUnauthenticatedCipher(c.contentKey[:], nonce[:])
 	if err != nil {
@@ -91,7 +93,7 @@ func (c *chachaCipher) begin(seq uint32) (stream *chacha20.Cipher, key [32]byte)
 	}
 	s.XORKeyStream(key[:], key[:])
 	s.SetCounter(1)
-	return s, key
+	return *s, key
 }
 
 // crypt encrypts or decrypts b but for its last 16 bytes, the place of the
@@ -107,8 +109,8 @@ func (c *chachaCipher) crypt(stream *chacha20.Cipher, seq uint32, b []byte) {
 		stream.XORKeyStream(b[:n], b[:n])
 		return
 	}
-	nonce := chachaNonce(seq)
-	c.content.Seal(b[:0], nonce[:], b[:n], nil)
+	c.nonce = chachaNonce(seq)
+	c.content.Seal(b[:0], c.nonce[:], b[:n], nil)
 }
 
 // chachaNonce is the sequence number as 64 bits behind 4 zero bytes: the same

@@ -50,7 +50,7 @@ func (c *Conn) disconnect(cause error) {
 		return
 	}
 	c.w.buf = writeBuffers.Get().(*[]byte)
-	defer c.unlockWriter(net.ErrClosed)
+	defer c.unlockWriter(cause)
 	if !c.w.greeted || c.w.err != nil || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
 		return
 	}

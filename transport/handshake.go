@@ -32,6 +32,7 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 		return nil
 	}
 	_ = c.reject(err)
+	err = c.cause // Close by another goroutine says more than the read that it made fail
 	var protocol *ProtocolError
 	var hostKey *HostKeyError
 	var negotiation *NegotiationError
@@ -88,7 +89,7 @@ func (c *Conn) greet() (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer func() { c.unlockWriter(err) }()
+	defer func() { err = c.unlockWriter(err) }()
 	c.w.greeted = true
 	*c.w.buf = append(*c.w.buf, c.config.ClientVersion+"\r\n"...)
 	c.w.exchange.init = init
@@ -135,7 +136,7 @@ func (c *Conn) exchange(ctx context.Context, serverInit []byte) error {
 	if err := c.readNewKeys(x); err != nil {
 		return err
 	}
-	c.endExchange()
+	c.countExchange()
 	return nil
 }
 
@@ -152,7 +153,6 @@ func (c *Conn) record(x *keyExchange) {
 	s.ClientCipher, s.ClientMAC = x.clientCipher, x.clientMAC
 	s.ServerCipher, s.ServerMAC = x.serverCipher, x.serverMAC
 	s.StrictKex = x.strict
-	s.Exchanges++
 }
 
 // agree negotiates, and settles whether the exchange is strict.
@@ -176,9 +176,13 @@ func (c *Conn) agree(x *keyExchange, kexInitSeq uint32) error {
 		return &NegotiationError{Kind: "strict key exchange", Ours: []string{strictClient}, Theirs: theirs.KexAlgorithms}
 	}
 	if x.wrongGuess {
-		_, err = c.readKex(x)
+		p, err := c.readKex(x)
+		if err == nil && p[0] == msgNewKeys {
+			err = protocolErrorf("NEWKEYS instead of a guessed message")
+		}
+		return err
 	}
-	return err
+	return nil
 }
 
 // runKex runs the method that was agreed on.
@@ -236,7 +240,7 @@ func (c *Conn) sendNewKeys(x *keyExchange) (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer func() { c.unlockWriter(err) }()
+	defer func() { err = c.unlockWriter(err) }()
 	w := &c.w
 	if err := w.seal([]byte{msgNewKeys}); err != nil {
 		return err

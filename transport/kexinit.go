@@ -54,7 +54,7 @@ func preferHostKeys(v HostKeyVerifier, addr string, offered []string) []string {
 		return offered
 	}
 	var list []string
-	for _, name := range append(p.HostKeyAlgorithms(addr), offered...) {
+	for _, name := range slices.Concat(p.HostKeyAlgorithms(addr), offered) {
 		if slices.Contains(offered, name) && !slices.Contains(list, name) {
 			list = append(list, name)
 		}

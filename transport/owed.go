@@ -6,8 +6,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxOwed bounds the replies that wait to be sent, in bytes.
-const maxOwed = 64 * 1024
+// Bounds of the replies that wait to be sent, in bytes: at maxOwed the reader
+// waits, beyond maxOwedInExchange the server has gone too far.
+const (
+	maxOwed           = 64 * 1024
+	maxOwedInExchange = 1024 * 1024
+)
 
 // owedQueue holds what the reader owes the server: answers to messages that it
 // does not know, and to pings. The reader must not write: a peer that does not
@@ -16,7 +20,8 @@ const maxOwed = 64 * 1024
 //
 // At the bound the reader does wait. Only a peer that asks without reading the
 // answers gets there, and then its own writes block: nothing is lost, and
-// memory stays bounded.
+// memory stays bounded. In a key exchange of ours nothing can be sent until the
+// reader has gone on, so there it does not wait.
 type owedQueue struct {
 	mu      sync.Mutex
 	room    sync.Cond
@@ -37,12 +42,15 @@ func (q *owedQueue) close() {
 }
 
 // owe queues a packet for the server.
-func (c *Conn) owe(packet []byte) {
+func (c *Conn) owe(packet []byte) error {
 	q := &c.owed
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.size > maxOwed && !q.closed {
+	for q.size > maxOwed && !q.closed && !c.exchanging() {
 		q.room.Wait()
+	}
+	if q.size > maxOwedInExchange {
+		return protocolErrorf("more than %d bytes to answer during a key exchange", maxOwedInExchange)
 	}
 	q.packets = append(q.packets, packet)
 	q.size += len(packet)
@@ -50,6 +58,14 @@ func (c *Conn) owe(packet []byte) {
 		q.paying = true
 		go c.pay()
 	}
+	return nil
+}
+
+// wake lets the reader see that an exchange has begun.
+func (q *owedQueue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.room.Broadcast()
 }
 
 // pay sends what is owed until nothing is left or the connection has ended.
@@ -68,12 +84,15 @@ func (c *Conn) pay() {
 	}
 }
 
-// handlePing answers OpenSSH PROTOCOL section 1.8, echoing the data.
+// handlePing answers OpenSSH PROTOCOL section 1.8, echoing the data. Before
+// authentication it does not, like OpenSSH since CVE-2025-26466.
 func (c *Conn) handlePing(p []byte) error {
 	var m pingMsg
 	if err := ssh.Unmarshal(p, &m); err != nil {
 		return protocolErrorf("malformed PING: %v", err)
 	}
-	c.owe(ssh.Marshal(&pongMsg{Data: m.Data}))
-	return nil
+	if !c.authed.Load() {
+		return nil
+	}
+	return c.owe(ssh.Marshal(&pongMsg{Data: m.Data}))
 }

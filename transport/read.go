@@ -100,7 +100,8 @@ func (r *readHalf) next() ([]byte, error) {
 	if padding < minPadding || padding+2 > length {
 		return nil, protocolErrorf("padding_length %d in a packet of %d bytes", padding, length)
 	}
-	return frame[5 : 4+length-padding], nil
+	end := 4 + length - padding
+	return frame[5:end:end], nil // an append must not touch the next packet
 }
 
 // ReadPacket returns the next message of the layers above, 50 to 127. The
@@ -115,6 +116,9 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 		defer func() { c.r.lock <- struct{}{} }()
 	case <-c.done:
 		return nil, c.ended()
+	}
+	if err := c.alive(); err != nil { // both were ready
+		return nil, err
 	}
 	if !c.r.keyed {
 		return nil, errNoHandshake
@@ -136,8 +140,10 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 // dispatch deals with a packet outside a key exchange, and tells whether it
 // was the transport's. The message number is the layer.
 func (c *Conn) dispatch(p []byte) (mine bool, err error) {
-	c.checkReadUsage()
 	n := p[0]
+	if n != msgKexInit {
+		c.checkReadUsage()
+	}
 	switch n {
 	case msgDisconnect:
 		return true, parseDisconnect(p)
@@ -164,8 +170,7 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 	case n >= msgNewKeys && n <= msgKexLast:
 		return true, protocolErrorf("message %d outside a key exchange", n)
 	default:
-		c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.r.seq - 1}))
-		return true, nil
+		return true, c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.r.seq - 1}))
 	}
 }
 

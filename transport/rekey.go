@@ -14,7 +14,7 @@ func (c *Conn) Rekey() (err error) {
 	if err := c.lockForData(); err != nil {
 		return err
 	}
-	defer func() { c.unlockWriter(err) }()
+	defer func() { err = c.unlockWriter(err) }()
 	if c.exchanging() {
 		return nil
 	}
@@ -48,12 +48,13 @@ func (c *Conn) checkReadUsage() {
 // there in turn, and a write that waits for an exchange would wait for itself.
 func (c *Conn) mayExchange() bool { return c.authed.Load() && !c.exchanging() }
 
-// exchanging tells whether a re-exchange is under way, in either direction. The
-// next one may not begin before.
+// exchanging tells whether an exchange is under way, in either direction: the
+// first one too, of which the server's NEWKEYS may come late. The next one may
+// not begin before.
 func (c *Conn) exchanging() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rekeying != nil
+	return c.rekeying != nil || c.state.Exchanges == 0
 }
 
 // startExchange sends our KEXINIT of a re-exchange. The write lock is held, and
@@ -68,10 +69,23 @@ func (c *Conn) startExchange() error {
 	c.mu.Lock()
 	c.rekeying = time.AfterFunc(timeout, func() { c.fail(errRekeyTimeout) })
 	c.mu.Unlock()
+	c.owed.wake()
+	if err := c.alive(); err != nil { // the end may not have seen that clock
+		c.endExchange()
+		return err
+	}
 	if err := c.w.seal(init); err != nil {
 		return err
 	}
 	return c.w.flush()
+}
+
+// countExchange ends an exchange that is done, both NEWKEYS included.
+func (c *Conn) countExchange() {
+	c.mu.Lock()
+	c.state.Exchanges++
+	c.mu.Unlock()
+	c.endExchange()
 }
 
 // endExchange stops the clock of the re-exchange, if there is one.
@@ -96,7 +110,7 @@ func (c *Conn) ourKexInit() (init []byte, err error) {
 	if err := c.lockWriter(); err != nil {
 		return nil, err
 	}
-	defer func() { c.unlockWriter(err) }()
+	defer func() { err = c.unlockWriter(err) }()
 	if c.w.exchange == nil {
 		if err := c.startExchange(); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 //
 // It waits until the handshake is done, like WritePacket.
 func (c *Conn) RequestService(name string) error {
+	if err := c.alive(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	pending := c.service
 	if pending == "" {
@@ -85,6 +89,9 @@ func (c *Conn) handleExtInfo(p []byte) error {
 		}
 		if _, twice := exts[e.Name]; twice || strings.ContainsRune(e.Name, 0) {
 			return protocolErrorf("EXT_INFO with the extension name %q", clip(e.Name))
+		}
+		if e.Name == "server-sig-algs" && bytes.IndexByte(e.Value, 0) >= 0 {
+			return protocolErrorf("EXT_INFO with a NUL in server-sig-algs")
 		}
 		exts[e.Name] = append([]byte(nil), e.Value...)
 		m.Rest = e.Rest

@@ -12,8 +12,10 @@
 // layers. This one is for those who replace a layer, or who speak a protocol
 // of their own over an SSH transport.
 //
-// No goroutine outlives a call: key re-exchange runs in the callers of
-// ReadPacket and WritePacket, so somebody must be reading for it to end.
+// No goroutine is there while nothing happens: key re-exchange runs in the
+// callers of ReadPacket and WritePacket, so somebody must be reading for it to
+// end. Only what the reader must not write itself, answers to the server and a
+// KEXINIT that is due, is written by goroutines that end with that.
 package transport
 
 import (
@@ -135,12 +137,25 @@ func (c *Conn) Close() error {
 // fail ends the connection. The first cause is kept for all later calls.
 func (c *Conn) fail(cause error) {
 	c.end.Do(func() {
+		if e, ok := cause.(*endError); ok { // what the reader gets of a poisoned sending direction
+			cause = e.cause
+		}
 		c.cause = cause
 		close(c.done)
 		c.conn.Close()
 		c.owed.close()
 		c.endExchange()
 	})
+}
+
+// alive returns nil while the connection has not ended.
+func (c *Conn) alive() error {
+	select {
+	case <-c.done:
+		return c.ended()
+	default:
+		return nil
+	}
 }
 
 // ended returns the error that every call gets after the end of the

@@ -81,8 +81,7 @@ func (c *Conn) write(packets [][]byte) error {
 			return err
 		}
 		n, err := c.sendData(packets)
-		c.unlockWriter(err)
-		if err != nil {
+		if err = c.unlockWriter(err); err != nil {
 			return err
 		}
 		packets = packets[n:]
@@ -108,10 +107,8 @@ func (c *Conn) sendData(packets [][]byte) (n int, err error) {
 // lockWriter waits for the write lock. Every lockWriter that succeeds is
 // followed by an unlockWriter.
 func (c *Conn) lockWriter() error {
-	select {
-	case <-c.done:
-		return c.ended()
-	default:
+	if err := c.alive(); err != nil {
+		return err
 	}
 	select {
 	case <-c.w.lock:
@@ -128,15 +125,24 @@ func (c *Conn) lockWriter() error {
 
 // unlockWriter gives the lock back. An error poisons the direction: nobody
 // knows how much of a packet the peer has got. Reading goes on, because a peer
-// that takes no more may have left something to read.
-func (c *Conn) unlockWriter(err error) {
-	if err != nil && c.w.err == nil {
-		c.w.err = &endError{cause: err}
+// that takes no more may have left something to read. It returns what the
+// caller has to return: the first cause, if that error is only its effect.
+func (c *Conn) unlockWriter(err error) error {
+	if err != nil {
+		if ended := c.alive(); ended != nil {
+			err = ended
+		} else {
+			err = &endError{cause: err}
+		}
+		if c.w.err == nil {
+			c.w.err = err
+		}
 	}
 	*c.w.buf = (*c.w.buf)[:0]
 	writeBuffers.Put(c.w.buf)
 	c.w.buf = nil
 	c.w.lock <- struct{}{}
+	return err
 }
 
 // lockForData waits for the write lock at a moment when no key exchange is
@@ -150,7 +156,7 @@ func (c *Conn) lockForData() error {
 		if x == nil {
 			return nil
 		}
-		c.unlockWriter(nil)
+		_ = c.unlockWriter(nil)
 		select {
 		case <-x.over:
 		case <-c.done:
@@ -164,7 +170,7 @@ func (c *Conn) sendNow(packet []byte) (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
-	defer func() { c.unlockWriter(err) }()
+	defer func() { err = c.unlockWriter(err) }()
 	if err := c.w.seal(packet); err != nil {
 		return err
 	}

@@ -1,0 +1,352 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+// recorder is a verifier that accepts everything and remembers it.
+type recorder struct {
+	calls  []verification
+	prefer []string
+	err    error
+}
+
+type verification struct {
+	ctx    context.Context
+	addr   string
+	remote net.Addr
+	key    ssh.PublicKey
+}
+
+func (r *recorder) VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error {
+	r.calls = append(r.calls, verification{ctx, addr, remote, key})
+	return r.err
+}
+
+type preferrer struct{ recorder }
+
+func (p *preferrer) HostKeyAlgorithms(string) []string { return p.prefer }
+
+type contextKey struct{}
+
+func TestVerifierIsCalledOnceForAConnection(t *testing.T) {
+	r := new(recorder)
+	c := client(t, transport.Config{HostKey: r, Addr: "pearl:2222"}, &script{}, func(p *peer) {
+		p.handshake()
+		p.exchange()
+		p.exchange()
+		p.send([]byte{80})
+		p.drain()
+	})
+	require.NoError(t, c.Handshake(context.WithValue(t.Context(), contextKey{}, "nacre")))
+	_, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, 3, c.State().Exchanges)
+	require.Len(t, r.calls, 1)
+	call := r.calls[0]
+	require.Equal(t, "pearl:2222", call.addr)
+	require.Equal(t, c.RemoteAddr(), call.remote)
+	require.Equal(t, hostKey().PublicKey().Marshal(), call.key.Marshal())
+	require.Equal(t, "nacre", call.ctx.Value(contextKey{}))
+	require.Error(t, call.ctx.Err(), "it ends with the handshake")
+}
+
+func TestVerifierRefuses(t *testing.T) {
+	mine := errors.New("who is \x1b that?")
+	farewell := make(chan []byte, 1)
+	c := client(t, transport.Config{HostKey: &recorder{err: mine}, Addr: "pearl:22"}, &script{}, func(p *peer) {
+		defer func() { farewell <- p.receiveAny() }()
+		p.handshake()
+	})
+	err := c.Handshake(t.Context())
+	var refusal *transport.HostKeyError
+	require.ErrorAs(t, err, &refusal)
+	require.ErrorIs(t, err, mine)
+	require.Equal(t, "pearl:22", refusal.Addr)
+	require.Equal(t, hostKey().PublicKey().Marshal(), refusal.Key.Marshal())
+	require.ErrorContains(t, err, ssh.FingerprintSHA256(hostKey().PublicKey()))
+	requireEnded(t, c, err)
+	_, err = c.ReadPacket()
+	require.ErrorIs(t, err, mine)
+}
+
+// The verifier may wait for a user, and the end of the context ends that.
+func TestVerifierThatWaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := client(t, transport.Config{HostKey: transport.HostKeyFunc(
+		func(ctx context.Context, _ string, _ net.Addr, _ ssh.PublicKey) error {
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		})}, &script{}, func(p *peer) { p.handshake() })
+	err := c.Handshake(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	requireEnded(t, c, err)
+}
+
+// unverified checks that a handshake fails before the verifier is asked.
+func unverified(t *testing.T, tc transport.Config, s *script) error {
+	t.Helper()
+	r := new(recorder)
+	tc.HostKey = r
+	err := refused(t, tc, s)
+	require.Empty(t, r.calls)
+	require.ErrorAs(t, err, new(*transport.HostKeyError))
+	return err
+}
+
+// K14: the proof of possession comes before the verifier.
+func TestBadHostKeySignature(t *testing.T) {
+	other := sshtest.NewSigner(t, ssh.KeyAlgoED25519)
+	for name, change := range map[string]func(m *kexReply){
+		"flipped bit":          func(m *kexReply) { m.Signature[40] ^= 1 },
+		"other data":           func(m *kexReply) { m.Public[0] ^= 1 },
+		"empty":                func(m *kexReply) { m.Signature = nil },
+		"empty inside":         func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, nil) },
+		"one byte":             func(m *kexReply) { m.Signature = []byte{0} },
+		"trailing byte":        func(m *kexReply) { m.Signature = append(m.Signature, 0) },
+		"trailing byte inside": func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 65)) },
+		"zero":                 func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 64)) },
+		"S plus the order":     func(m *kexReply) { addOrder(m.Signature[len(m.Signature)-32:]) },
+		"other format":         func(m *kexReply) { m.Signature = signature("ssh-ed448", make([]byte, 64)) },
+		"other key":            func(m *kexReply) { m.HostKey = other.PublicKey().Marshal() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := unverified(t, transport.Config{}, &script{reply: change})
+			require.ErrorIs(t, err, transport.ErrHostKeySignature)
+		})
+	}
+}
+
+// K14: ECDSA with r or s out of range.
+func TestBadECDSASignature(t *testing.T) {
+	key := sshtest.NewSigner(t, ssh.KeyAlgoECDSA256)
+	n := new(big.Int).SetBytes(unhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"))
+	one := big.NewInt(1)
+	for _, bad := range []*big.Int{big.NewInt(0), n, new(big.Int).Add(n, one), big.NewInt(-1), new(big.Int).Lsh(one, 9000)} {
+		for _, pair := range [][2]*big.Int{{bad, one}, {one, bad}, {bad, bad}} {
+			err := unverified(t, transport.Config{}, &script{key: key, reply: func(m *kexReply) {
+				m.Signature = signature(ssh.KeyAlgoECDSA256, ssh.Marshal(struct{ R, S *big.Int }{pair[0], pair[1]}))
+			}})
+			require.ErrorIs(t, err, transport.ErrHostKeySignature)
+		}
+	}
+}
+
+func signature(format string, blob []byte) []byte {
+	return ssh.Marshal(&ssh.Signature{Format: format, Blob: blob})
+}
+
+// addOrder adds the order of the group to a little-endian S, which gives the
+// non-canonical form that RFC 8032 section 5.1.7 refuses.
+func addOrder(s []byte) {
+	order := unhex("1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed")
+	carry := 0
+	for i := range s {
+		carry += int(s[i]) + int(order[31-i])
+		s[i] = byte(carry)
+		carry >>= 8
+	}
+}
+
+// K15: key and signature are of the negotiated kind.
+func TestHostKeyOfAnotherKind(t *testing.T) {
+	rsaKey := sshtest.NewSigner(t, ssh.KeyAlgoRSA)
+	p384 := sshtest.NewSigner(t, ssh.KeyAlgoECDSA384)
+	offer := func(name string) func(*kexInit) {
+		return func(m *kexInit) { m.HostKey = []string{name} }
+	}
+	renamed := bytes.Replace(p384.PublicKey().Marshal(), []byte("ecdsa-sha2-nistp384"), []byte("ecdsa-sha2-nistp256"), 1)
+	for name, test := range map[string]struct {
+		script script
+		says   string
+	}{
+		"rsa-sha2-256 for rsa-sha2-512": {script{key: rsaKey, init: offer("rsa-sha2-512"), algorithm: "rsa-sha2-256"}, `"rsa-sha2-256"`},
+		"rsa-sha2-512 for rsa-sha2-256": {script{key: rsaKey, init: offer("rsa-sha2-256"), algorithm: "rsa-sha2-512"}, `"rsa-sha2-512"`},
+		"SHA-1 for rsa-sha2-512":        {script{key: rsaKey, init: offer("rsa-sha2-512"), algorithm: "ssh-rsa"}, `"ssh-rsa"`},
+		"nistp384 for nistp256":         {script{key: p384, init: offer("ecdsa-sha2-nistp256")}, "negotiated"},
+		"RSA for ed25519":               {script{key: rsaKey, init: offer("ssh-ed25519")}, "negotiated"},
+		"plain key for a certificate":   {script{init: offer("ssh-ed25519-cert-v01@openssh.com")}, "negotiated"},
+		"curve that its name denies": {script{init: offer("ecdsa-sha2-nistp256"), reply: func(m *kexReply) {
+			m.HostKey = renamed
+		}}, ""},
+		"certificate for a plain key": {script{
+			key:  sshtest.NewCertSigner(t, rsaKey, hostKey(), ssh.HostCert, "x"),
+			init: offer("ssh-ed25519"),
+		}, "negotiated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorContains(t, unverified(t, transport.Config{}, &test.script), test.says)
+		})
+	}
+}
+
+func TestMalformedHostKey(t *testing.T) {
+	good := hostKey().PublicKey().Marshal()
+	for n := range good {
+		unverified(t, transport.Config{}, &script{reply: func(m *kexReply) { m.HostKey = m.HostKey[:n] }})
+	}
+	for _, blob := range [][]byte{append(bytes.Clone(good), 0), []byte(strings.Repeat("\xff", 1000)), ssh.Marshal(struct{ N string }{"ssh-dss"})} {
+		unverified(t, transport.Config{}, &script{reply: func(m *kexReply) { m.HostKey = blob }})
+	}
+}
+
+// K16
+func TestWeakAndAbsurdRSAKeys(t *testing.T) {
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	key, err := ssh.NewSignerFromSigner(weak)
+	require.NoError(t, err)
+	s := script{key: key, algorithm: "rsa-sha2-256", init: func(m *kexInit) { m.HostKey = []string{"rsa-sha2-256"} }}
+
+	require.ErrorContains(t, unverified(t, transport.Config{}, &s), "RSA key of 1024 bits, less than 2048")
+	connected(t, transport.Config{InsecureRSABits: 1024}, &s, func(p *peer) { p.drain() })
+	unverified(t, transport.Config{InsecureRSABits: 1025}, &s)
+
+	authority := sshtest.NewCertSigner(t, key, sshtest.NewSigner(t, ssh.KeyAlgoED25519), ssh.HostCert, "x")
+	err = unverified(t, transport.Config{}, &script{key: authority})
+	require.ErrorContains(t, err, "certificate authority: RSA key of 1024 bits")
+
+	shift := func(n uint) *big.Int { return new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), n), big.NewInt(1)) }
+	for name, number := range map[string]struct{ e, n *big.Int }{
+		"e of 1":          {big.NewInt(1), shift(2048)},
+		"even e":          {big.NewInt(65536), shift(2048)},
+		"e of 0":          {big.NewInt(0), shift(2048)},
+		"negative e":      {big.NewInt(-3), shift(2048)},
+		"huge e":          {shift(2047), shift(2048)},
+		"16385 bits":      {big.NewInt(65537), shift(16385)},
+		"200000 bits":     {big.NewInt(65537), shift(200000)},
+		"even modulus":    {big.NewInt(65537), new(big.Int).Lsh(shift(2047), 1)},
+		"modulus of 0":    {big.NewInt(65537), big.NewInt(0)},
+		"negative number": {big.NewInt(65537), new(big.Int).Neg(shift(2048))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s
+			s.reply = func(m *kexReply) {
+				m.HostKey = ssh.Marshal(struct {
+					Name string
+					E, N *big.Int
+				}{"ssh-rsa", number.e, number.n})
+			}
+			start := time.Now()
+			unverified(t, transport.Config{}, &s)
+			require.Less(t, time.Since(start), 2*time.Second)
+		})
+	}
+}
+
+// K17: what SHA-1, CBC, RC4, DSA and group 1 are named is never offered.
+func TestOldAlgorithmsAreNotOffered(t *testing.T) {
+	m := offered(t, transport.Config{})
+	all := [][]string{m.Kex, m.HostKey, m.CipherIn, m.CipherOut, m.MACIn, m.MACOut}
+	for _, list := range all {
+		require.NotEmpty(t, list)
+		for _, name := range list {
+			for _, old := range []string{"sha1", "cbc", "arcfour", "md5", "none", "dss", "group1-"} {
+				require.NotContains(t, name, old)
+			}
+			require.NotEqual(t, "ssh-rsa", name)
+		}
+	}
+	require.Equal(t, []string{"none"}, m.CompressionIn) // P14
+	require.Equal(t, []string{"none"}, m.CompressionOut)
+	require.False(t, m.FirstKexFollows)
+	require.NotZero(t, m.Cookie)
+	require.NotEqual(t, m.Cookie, offered(t, transport.Config{}).Cookie)
+}
+
+// offered returns our KEXINIT.
+func offered(t *testing.T, tc transport.Config) *kexInit {
+	t.Helper()
+	if tc.HostKey == nil {
+		tc.HostKey = &recorder{}
+	}
+	got := make(chan []byte, 1)
+	c := client(t, tc, &script{}, func(p *peer) {
+		_, err := p.in.ReadString('\n')
+		p.check(err)
+		got <- p.receive()
+	})
+	require.Error(t, c.Handshake(t.Context()))
+	m := new(kexInit)
+	require.NoError(t, ssh.Unmarshal(<-got, m))
+	return m
+}
+
+func TestPreferredHostKeysAreOfferedFirst(t *testing.T) {
+	p := &preferrer{recorder{prefer: make([]string, 0, 100)}}
+	p.prefer = append(p.prefer, "rsa-sha2-256", "ssh-rsa", "ssh-ed25519-cert-v01@openssh.com", "rsa-sha2-256", "unknown")
+	m := offered(t, transport.Config{HostKey: p})
+	plain := offered(t, transport.Config{})
+	require.Equal(t, []string{"rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"}, m.HostKey[:3])
+	require.ElementsMatch(t, plain.HostKey, m.HostKey)
+	require.Empty(t, p.prefer[:6][5], "the verifier's slice was written to")
+
+	m = offered(t, transport.Config{HostKey: p, HostKeyAlgorithms: []string{"ssh-ed25519", "rsa-sha2-512"}})
+	require.Equal(t, []string{"ssh-ed25519", "rsa-sha2-512"}, m.HostKey)
+
+	rsaKey, certified := sshtest.NewSigner(t, ssh.KeyAlgoRSA), sshtest.NewCertSigner(t, hostKey(), hostKey(), ssh.HostCert, "x")
+	m = offered(t, transport.Config{HostKey: transport.FixedHostKey(rsaKey.PublicKey(), certified.PublicKey())})
+	require.Equal(t, []string{"rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"}, m.HostKey[:4])
+}
+
+func TestFixedHostKeyAcceptsNoOther(t *testing.T) {
+	other := sshtest.NewSigner(t, ssh.KeyAlgoED25519).PublicKey()
+	connected(t, transport.Config{HostKey: transport.FixedHostKey(other, hostKey().PublicKey())}, &script{}, func(p *peer) { p.drain() })
+	for _, v := range []transport.HostKeyVerifier{transport.FixedHostKey(other), transport.FixedHostKey()} {
+		err := refused(t, transport.Config{HostKey: v}, &script{})
+		require.ErrorAs(t, err, new(*transport.HostKeyError))
+		require.ErrorContains(t, err, "it is not the fixed host key")
+	}
+}
+
+// K18
+func TestHostKeyThatChangesInAReexchange(t *testing.T) {
+	for name, key := range map[string]ssh.Signer{
+		"same type":    sshtest.NewSigner(t, ssh.KeyAlgoED25519),
+		"another type": sshtest.NewSigner(t, ssh.KeyAlgoECDSA256),
+		"certificate":  sshtest.NewCertSigner(t, hostKey(), hostKey(), ssh.HostCert, "x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(recorder)
+			s := &script{}
+			c := connected(t, transport.Config{HostKey: r}, s, func(p *peer) {
+				s.key = key
+				s.init = func(m *kexInit) { m.HostKey = []string{ssh.KeyAlgoED25519} }
+				p.exchange()
+				p.send([]byte{80})
+				p.drain()
+			})
+			_, err := c.ReadPacket()
+			require.ErrorAs(t, err, new(*transport.HostKeyError))
+			require.Len(t, r.calls, 1)
+			require.Equal(t, hostKey().PublicKey().Marshal(), c.State().HostKey.Marshal())
+			requireEnded(t, c, err)
+		})
+	}
+	t.Run("other algorithm", func(t *testing.T) {
+		s := &script{}
+		c := connected(t, transport.Config{}, s, func(p *peer) {
+			s.init = func(m *kexInit) { m.HostKey = []string{ssh.KeyAlgoECDSA256} }
+			p.exchange()
+		})
+		_, err := c.ReadPacket()
+		require.ErrorAs(t, err, new(*transport.NegotiationError))
+		requireEnded(t, c, err)
+	})
+}

@@ -1,0 +1,457 @@
+package transport_test
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/mlkem"
+	"crypto/rand"
+	"encoding/hex"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+var (
+	ignore = []byte{2, 0, 0, 0, 0}
+	debug  = []byte{4, 1, 0, 0, 0, 1, 'x', 0, 0, 0, 0}
+	ping   = []byte{192, 0, 0, 0, 1, 'p'}
+)
+
+// misplaced are messages that belong elsewhere than into a key exchange.
+var misplaced = map[string][]byte{
+	"SERVICE_REQUEST":  {5, 0, 0, 0, 1, 'x'},
+	"SERVICE_ACCEPT":   {6, 0, 0, 0, 1, 'x'},
+	"EXT_INFO":         {7, 0, 0, 0, 0},
+	"number 8":         {8},
+	"number 22":        {22},
+	"USERAUTH_FAILURE": {51, 0, 0, 0, 0, 0},
+	"USERAUTH_SUCCESS": {52},
+	"USERAUTH_BANNER":  {53, 0, 0, 0, 0, 0, 0, 0, 0},
+	"GLOBAL_REQUEST":   {80, 0, 0, 0, 1, 'x', 1},
+	"CHANNEL_OPEN":     {90, 0, 0, 0, 1, 'x'},
+	"CHANNEL_DATA":     {94, 0, 0, 0, 0, 0, 0, 0, 0},
+	"PING":             ping, // K23
+	"PONG":             {193, 0, 0, 0, 0},
+	"number 255":       {255},
+	"number 0":         {0},
+}
+
+// harmless are messages that RFC 4253 section 7.1 allows everywhere.
+var harmless = map[string][]byte{"IGNORE": ignore, "DEBUG": debug, "UNIMPLEMENTED": {3, 0, 0, 0, 0}}
+
+// K2, K3 and K23: nothing but the key exchange is accepted in clear.
+func TestMessageThatIsOutOfPlaceInTheHandshake(t *testing.T) {
+	places := map[string]func(*script, []byte){
+		"before KEXINIT":    func(s *script, p []byte) { s.beforeInit = [][]byte{p} },
+		"after KEXINIT":     func(s *script, p []byte) { s.afterInit = [][]byte{p} },
+		"before the reply":  func(s *script, p []byte) { s.beforeReply = [][]byte{p} },
+		"before NEWKEYS":    func(s *script, p []byte) { s.afterReply = [][]byte{p} },
+		"second of NEWKEYS": func(s *script, p []byte) { s.beforeReply = [][]byte{ignore, p} },
+	}
+	for place, put := range places {
+		for name, message := range misplaced {
+			for _, lax := range []bool{false, true} {
+				s := &script{lax: lax}
+				put(s, message)
+				err := refused(t, transport.Config{}, s)
+				require.ErrorAs(t, err, new(*transport.ProtocolError), "%s %s", name, place)
+			}
+		}
+		for name, message := range harmless {
+			s := &script{}
+			put(s, message)
+			err := refused(t, transport.Config{}, s)
+			require.ErrorAs(t, err, new(*transport.ProtocolError), "K2 %s %s", name, place)
+
+			if place == "before KEXINIT" && name == "UNIMPLEMENTED" {
+				continue // there is nothing yet that it could answer
+			}
+			s = &script{lax: true}
+			put(s, message)
+			c := connected(t, transport.Config{}, s, func(p *peer) { p.drain() })
+			require.False(t, c.State().StrictKex, "%s %s", name, place)
+			require.NoError(t, c.Close())
+		}
+	}
+}
+
+// K1: the attacker inserts a packet into the handshake and takes one away
+// behind it. With strict key exchange either is seen.
+func TestPrefixTruncation(t *testing.T) {
+	err := refused(t, transport.Config{}, &script{afterReply: [][]byte{ignore}})
+	require.EqualError(t, err, "transport: strict key exchange violated: message 2 during the exchange")
+	err = refused(t, transport.Config{}, &script{beforeInit: [][]byte{ignore}})
+	require.EqualError(t, err, "transport: strict key exchange violated: KEXINIT is not the server's first packet")
+
+	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+		p.seal([]byte{7, 0, 0, 0, 0}) // never sent
+		p.send([]byte{80})
+		p.drain()
+	})
+	_, err = c.ReadPacket()
+	require.ErrorContains(t, err, "message authentication failed")
+	requireEnded(t, c, err)
+}
+
+func TestServerWithoutStrictKexCanBeRefused(t *testing.T) {
+	err := refused(t, transport.Config{RequireStrictKex: true}, &script{lax: true})
+	var negotiation *transport.NegotiationError
+	require.ErrorAs(t, err, &negotiation)
+	require.Equal(t, "strict key exchange", negotiation.Kind)
+	require.Equal(t, []string{"curve25519-sha256"}, negotiation.Theirs)
+	connected(t, transport.Config{RequireStrictKex: true}, &script{}, func(p *peer) { p.drain() })
+}
+
+// K2: the marker counts in the first KEXINIT only, whoever sends it later.
+func TestStrictKexIsSettledByTheFirstExchange(t *testing.T) {
+	for _, lax := range []bool{false, true} {
+		s := &script{lax: lax}
+		c := connected(t, transport.Config{}, s, func(p *peer) {
+			s.init = func(m *kexInit) { m.Kex = []string{"kex-strict-s-v00@openssh.com", "curve25519-sha256"} }
+			s.beforeReply = [][]byte{ignore, debug} // allowed again
+			p.exchange()
+			p.send([]byte{80})
+			p.drain()
+		})
+		p, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, []byte{80}, p)
+		require.Equal(t, !lax, c.State().StrictKex)
+		require.NoError(t, c.Close())
+	}
+}
+
+// K4 and K24: messages of the exchange in a wrong number or order.
+func TestKeyExchangeOutOfOrder(t *testing.T) {
+	init := (&peer{script: &script{}}).makeInit()
+	reply := ssh.Marshal(&kexReply{})
+	for name, change := range map[string]func(s *script){
+		"K4 second KEXINIT":            func(s *script) { s.afterInit = [][]byte{init} },
+		"K4 many KEXINITs":             func(s *script) { s.afterInit = slicesRepeat(init, 100) },
+		"K4 KEXINIT before NEWKEYS":    func(s *script) { s.afterReply = [][]byte{init} },
+		"K24 NEWKEYS before the reply": func(s *script) { s.beforeReply = [][]byte{{21}} },
+		"K24 NEWKEYS for KEXINIT":      func(s *script) { s.beforeInit = [][]byte{{21}} },
+		"K24 NEWKEYS with payload":     func(s *script) { s.newKeys = []byte{21, 0} },
+		"K24 reply for NEWKEYS":        func(s *script) { s.newKeys = reply },
+		"K24 second reply":             func(s *script) { s.afterReply = [][]byte{reply} },
+		"K24 reply before KEXINIT":     func(s *script) { s.beforeInit = [][]byte{reply} },
+		"K24 INIT of the client":       func(s *script) { s.beforeReply = [][]byte{{30, 0, 0, 0, 0}} },
+		"K24 reply of a group":         func(s *script) { s.beforeReply = [][]byte{{33, 0, 0, 0, 0}} },
+		"K24 number 49":                func(s *script) { s.beforeReply = [][]byte{{49}} },
+		"truncated KEXINIT":            func(s *script) { s.beforeInit = [][]byte{init[:len(init)-1]} },
+		"longer KEXINIT":               func(s *script) { s.beforeInit = [][]byte{append(bytes.Clone(init), 0)} },
+		"empty reply":                  func(s *script) { s.beforeReply = [][]byte{{31}} },
+		"longer reply":                 func(s *script) { s.beforeReply = [][]byte{append(bytes.Clone(reply), 0)} },
+	} {
+		for _, lax := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				s := &script{lax: lax}
+				change(s)
+				err := refused(t, transport.Config{}, s)
+				require.ErrorAs(t, err, new(*transport.ProtocolError))
+			})
+		}
+	}
+	t.Run("K24 second NEWKEYS", func(t *testing.T) {
+		c := connected(t, transport.Config{}, &script{}, func(p *peer) { p.send([]byte{21}); p.drain() })
+		_, err := c.ReadPacket()
+		require.ErrorContains(t, err, "message 21 outside a key exchange")
+		requireEnded(t, c, err)
+	})
+}
+
+func slicesRepeat(p []byte, n int) (packets [][]byte) {
+	for range n {
+		packets = append(packets, p)
+	}
+	return packets
+}
+
+// K6: no common algorithm, in each list.
+func TestNegotiationError(t *testing.T) {
+	const theirs = "\x1b[31mnone-of-yours"
+	for kind, list := range map[string]func(m *kexInit) *[]string{
+		"key exchange":                 func(m *kexInit) *[]string { return &m.Kex },
+		"host key":                     func(m *kexInit) *[]string { return &m.HostKey },
+		"cipher client to server":      func(m *kexInit) *[]string { return &m.CipherIn },
+		"cipher server to client":      func(m *kexInit) *[]string { return &m.CipherOut },
+		"MAC client to server":         func(m *kexInit) *[]string { return &m.MACIn },
+		"MAC server to client":         func(m *kexInit) *[]string { return &m.MACOut },
+		"compression client to server": func(m *kexInit) *[]string { return &m.CompressionIn },
+		"compression server to client": func(m *kexInit) *[]string { return &m.CompressionOut },
+	} {
+		for _, names := range [][]string{{theirs}, nil, make([]string, 10000), {"ext-info-c", "kex-strict-c-v00@openssh.com"}} {
+			t.Run(kind, func(t *testing.T) {
+				err := refused(t, transport.Config{}, &script{init: func(m *kexInit) {
+					m.CipherIn, m.CipherOut = []string{"aes128-ctr"}, []string{"aes128-ctr"} // so that MACs are needed
+					m.MACIn, m.MACOut = []string{"hmac-sha2-256"}, []string{"hmac-sha2-256"}
+					*list(m) = names
+				}})
+				if len(names) == 10000 { // one comma after the other
+					require.Error(t, err)
+					return
+				}
+				var negotiation *transport.NegotiationError
+				require.ErrorAs(t, err, &negotiation)
+				require.Equal(t, kind, negotiation.Kind)
+				require.NotEmpty(t, negotiation.Ours)
+				require.Len(t, negotiation.Theirs, len(names))
+				require.NotContains(t, err.Error(), "\x1b")
+				require.Less(t, len(err.Error()), 2000)
+			})
+		}
+	}
+}
+
+// K6: languages need no agreement.
+func TestLanguagesNeedNoAgreement(t *testing.T) {
+	connected(t, transport.Config{}, &script{init: func(m *kexInit) {
+		m.LanguageIn, m.LanguageOut = []string{"tlh"}, []string{"tlh"}
+	}}, func(p *peer) { p.drain() })
+}
+
+// RFC 4253 section 7: the packet after first_kex_packet_follows is ignored if
+// the guess was wrong, and belongs to the exchange if it was right.
+func TestServerGuesses(t *testing.T) {
+	wrong := func(m *kexInit) {
+		m.FirstKexFollows = true
+		m.Kex = append([]string{"guessed@example.com"}, m.Kex...)
+	}
+	right := func(m *kexInit) { m.FirstKexFollows = true }
+	config := transport.Config{KeyExchanges: []string{"curve25519-sha256"}}
+	for _, lax := range []bool{false, true} {
+		s := &script{lax: lax, init: wrong, afterInit: [][]byte{{31, 1, 2, 3}}}
+		c := connected(t, config, s, func(p *peer) { p.exchange(); p.send([]byte{80}); p.drain() })
+		_, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, 2, c.State().Exchanges)
+
+		err = refused(t, config, &script{lax: lax, init: right, afterInit: [][]byte{{31, 1, 2, 3}}})
+		require.ErrorContains(t, err, "malformed key exchange reply")
+		connected(t, config, &script{lax: lax, init: right}, func(p *peer) { p.drain() })
+	}
+	for _, message := range [][]byte{{52}, {21}} {
+		err := refused(t, config, &script{init: wrong, afterInit: [][]byte{message}})
+		require.ErrorAs(t, err, new(*transport.ProtocolError), "a guess is a message of a method")
+	}
+}
+
+// replyTo runs a handshake by one method, whose answer the test makes up, and
+// returns the error.
+func replyTo(t *testing.T, kex string, answer func(x []byte) []byte) error {
+	t.Helper()
+	err := refused(t, transport.Config{KeyExchanges: []string{kex}}, &script{
+		init:   func(m *kexInit) { m.Kex[0] = kex },
+		answer: answer,
+	})
+	require.ErrorAs(t, err, new(*transport.ProtocolError))
+	return err
+}
+
+func publicReply(public []byte) func([]byte) []byte {
+	return func([]byte) []byte { return ssh.Marshal(&kexReply{Public: public}) }
+}
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// lowOrder are the X25519 values that give an all-zero secret, by RFC 7748
+// section 7 and their non-canonical spellings.
+var lowOrder = []string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"0000000000000000000000000000000000000000000000000000000000000080",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+}
+
+// K9
+func TestX25519RefusesBadPoints(t *testing.T) {
+	for _, point := range lowOrder {
+		err := replyTo(t, "curve25519-sha256", publicReply(unhex(point)))
+		require.ErrorContains(t, err, "key exchange value is not valid")
+	}
+	for _, n := range []int{0, 31, 33, 65} {
+		replyTo(t, "curve25519-sha256", publicReply(bytes.Repeat([]byte{9}, n)))
+	}
+}
+
+// K10
+func TestECDHRefusesBadPoints(t *testing.T) {
+	for name, curve := range map[string]ecdh.Curve{
+		"ecdh-sha2-nistp256": ecdh.P256(), "ecdh-sha2-nistp384": ecdh.P384(), "ecdh-sha2-nistp521": ecdh.P521(),
+	} {
+		key, err := curve.GenerateKey(rand.Reader)
+		require.NoError(t, err)
+		good := key.PublicKey().Bytes()
+		other, err := ecdh.P384().GenerateKey(rand.Reader)
+		require.NoError(t, err)
+		if curve == ecdh.P384() {
+			other, err = ecdh.P256().GenerateKey(rand.Reader)
+			require.NoError(t, err)
+		}
+		change := func(f func(b []byte)) []byte {
+			b := bytes.Clone(good)
+			f(b)
+			return b
+		}
+		for what, point := range map[string][]byte{
+			"nothing":       {},
+			"infinity":      {0},
+			"zero":          make([]byte, len(good)),
+			"zero affine":   change(func(b []byte) { clear(b[1:]) }),
+			"off the curve": change(func(b []byte) { b[len(b)-1] ^= 1 }),
+			"hybrid":        change(func(b []byte) { b[0] = 6 | b[len(b)-1]&1 }),
+			"compressed":    append([]byte{2 | good[len(good)-1]&1}, good[1:1+len(good)/2]...),
+			"other curve":   other.PublicKey().Bytes(),
+			"byte too many": append(bytes.Clone(good), 0),
+			"byte too few":  good[:len(good)-1],
+			"above the prime": change(func(b []byte) {
+				for i := range b[1:] {
+					b[1+i] = 0xff
+				}
+			}),
+		} {
+			err := replyTo(t, name, publicReply(point))
+			require.ErrorContains(t, err, "key exchange value is not valid", what)
+		}
+	}
+}
+
+type dhReply struct {
+	HostKey   []byte `sshtype:"31"`
+	F         *big.Int
+	Signature []byte
+}
+
+type gexGroup struct {
+	P *big.Int `sshtype:"31"`
+	G *big.Int
+}
+
+// K11
+func TestDiffieHellmanRefusesBadValues(t *testing.T) {
+	start := time.Now()
+	p := rfc3526(2048, 124476)
+	for _, f := range outside(p) {
+		err := replyTo(t, "diffie-hellman-group14-sha256", func([]byte) []byte { return ssh.Marshal(&dhReply{F: f}) })
+		require.ErrorContains(t, err, "Diffie-Hellman value is out of range")
+	}
+	require.Less(t, time.Since(start), 10*time.Second)
+}
+
+// outside are the numbers that are no public values modulo p.
+func outside(p *big.Int) []*big.Int {
+	add := func(n int64) *big.Int { return new(big.Int).Add(p, big.NewInt(n)) }
+	return []*big.Int{
+		big.NewInt(0), big.NewInt(1), big.NewInt(-1), big.NewInt(-2), add(-1), add(0), add(1),
+		new(big.Int).Neg(p), new(big.Int).Lsh(big.NewInt(1), 16384),
+	}
+}
+
+// K11
+func TestGroupExchangeRefusesBadGroups(t *testing.T) {
+	const gex = "diffie-hellman-group-exchange-sha256"
+	p := rfc3526(2048, 124476)
+	two := big.NewInt(2)
+	shift := func(n uint) *big.Int { return new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), n), big.NewInt(1)) }
+	composite := new(big.Int).Mul(shift(1279), new(big.Int).Add(shift(1279), two)) // odd
+	for name, group := range map[string]gexGroup{
+		"small":            {P: shift(2047), G: two},
+		"tiny":             {P: big.NewInt(7), G: two},
+		"zero":             {P: big.NewInt(0), G: two},
+		"negative":         {P: new(big.Int).Neg(p), G: two},
+		"large":            {P: shift(8193), G: two},
+		"huge":             {P: shift(200000), G: two},
+		"even":             {P: new(big.Int).Lsh(p, 1), G: two},
+		"composite":        {P: composite, G: two},
+		"square":           {P: new(big.Int).Mul(shift(1279), shift(1279)), G: two},
+		"G zero":           {P: p, G: big.NewInt(0)},
+		"G one":            {P: p, G: big.NewInt(1)},
+		"G negative":       {P: p, G: big.NewInt(-2)},
+		"G one below P":    {P: p, G: new(big.Int).Sub(p, big.NewInt(1))},
+		"G equal to P":     {P: p, G: p},
+		"composite 8192":   {P: new(big.Int).Mul(rfc3526(4096, 240904), rfc3526(4096, 240904)), G: two},
+		"reply, not group": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			replyTo(t, gex, func([]byte) []byte {
+				if group.P == nil {
+					return ssh.Marshal(struct {
+						HostKey   []byte `sshtype:"33"`
+						F         *big.Int
+						Signature []byte
+					}{F: two})
+				}
+				return ssh.Marshal(&group)
+			})
+			require.Less(t, time.Since(start), 5*time.Second)
+		})
+	}
+	for _, second := range append(outside(p), nil) {
+		s := &script{init: func(m *kexInit) { m.Kex[0] = gex }}
+		c := client(t, transport.Config{KeyExchanges: []string{gex}}, s, func(peer *peer) {
+			s.answer = func([]byte) []byte { return ssh.Marshal(&gexGroup{p, two}) }
+			peer.handshake()
+			peer.expect(32)
+			if second == nil {
+				peer.send(ssh.Marshal(&gexGroup{p, two})) // GROUP twice
+			} else {
+				peer.send(ssh.Marshal(struct {
+					HostKey   []byte `sshtype:"33"`
+					F         *big.Int
+					Signature []byte
+				}{F: second}))
+			}
+			peer.drain()
+		})
+		err := c.Handshake(t.Context())
+		require.ErrorAs(t, err, new(*transport.ProtocolError))
+		requireEnded(t, c, err)
+	}
+}
+
+// K12
+func TestMLKEMRefusesBadReplies(t *testing.T) {
+	const name = "mlkem768x25519-sha256"
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	good := append(make([]byte, mlkem.CiphertextSize768), key.PublicKey().Bytes()...)
+	for _, reply := range [][]byte{
+		nil, good[:len(good)-1], append(bytes.Clone(good), 0), good[:mlkem.CiphertextSize768], good[mlkem.CiphertextSize768:],
+	} {
+		require.ErrorContains(t, replyTo(t, name, publicReply(reply)), "ML-KEM reply of")
+	}
+	for _, point := range lowOrder {
+		err := replyTo(t, name, publicReply(append(bytes.Clone(good[:mlkem.CiphertextSize768]), unhex(point)...)))
+		require.ErrorContains(t, err, "key exchange value is not valid")
+	}
+	// A ciphertext that is not for our key gives another secret, which the
+	// signature does not cover.
+	err = refused(t, transport.Config{KeyExchanges: []string{name}}, &script{
+		init: func(m *kexInit) { m.Kex[0] = name },
+		answer: func([]byte) []byte {
+			sig, err := hostKey().Sign(rand.Reader, []byte("some hash"))
+			if err != nil {
+				panic(err)
+			}
+			return ssh.Marshal(&kexReply{HostKey: hostKey().PublicKey().Marshal(), Public: good, Signature: ssh.Marshal(sig)})
+		},
+	})
+	require.ErrorIs(t, err, transport.ErrHostKeySignature)
+}

@@ -1,0 +1,400 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+// converse sends packets from several goroutines to a server that sends each
+// one back, while keys are exchanged, and checks that all came back whole and
+// in order.
+func converse(t *testing.T, c *transport.Conn, writers, each int) {
+	t.Helper()
+	packet := func(w, n int) []byte {
+		seed := sha256.Sum256([]byte{byte(w), byte(n), byte(n >> 8)})
+		data := bytes.Repeat(seed[:], n*13%300+1)
+		return ssh.Marshal(&globalRequestMsg{"echo@example.com", true, append([]byte{byte(w), byte(n), byte(n >> 8)}, data...)})
+	}
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for n := range each {
+				if c.WritePacket(packet(w, n)) != nil {
+					return
+				}
+			}
+		})
+	}
+	next := make([]int, writers)
+	for range writers * each {
+		p, err := c.ReadPacket()
+		if err != nil {
+			c.Close()
+			group.Wait()
+			require.NoError(t, err)
+		}
+		require.Equal(t, byte(81), p[0])
+		w := int(p[1])
+		var sent globalRequestMsg
+		require.NoError(t, ssh.Unmarshal(packet(w, next[w]), &sent))
+		require.Equal(t, sent.Data, append([]byte(nil), p[1:]...))
+		next[w]++
+	}
+	group.Wait()
+}
+
+// K20: whoever asks for new keys, and however often, the data are whole.
+func TestReexchangeUnderLoad(t *testing.T) {
+	for name, test := range map[string]struct {
+		config    transport.Config
+		threshold uint64 // of the server, in bytes
+		rekey     bool   // another goroutine asks all the time
+	}{
+		"by bytes":                   {config: transport.Config{RekeyBytes: 20000}},
+		"by packets":                 {config: transport.Config{RekeyPackets: 5}},
+		"for each packet":            {config: transport.Config{RekeyPackets: 1}},
+		"by the server":              {threshold: 20000},
+		"by both":                    {config: transport.Config{RekeyBytes: 20000}, threshold: 20000},
+		"by both, at every moment":   {config: transport.Config{RekeyPackets: 3, RekeyBytes: 9000}, threshold: 10000, rekey: true},
+		"by Rekey":                   {rekey: true},
+		"by Rekey and the server":    {rekey: true, threshold: 20000},
+		"without a limit but one":    {config: transport.Config{RekeyBytes: -1, RekeyPackets: -1, RekeyInterval: -1}, rekey: true},
+		"in chacha20, by all":        {config: transport.Config{RekeyBytes: 20000, Ciphers: []string{"chacha20-poly1305@openssh.com"}}, threshold: 20000, rekey: true},
+		"in aes-ctr, by all":         {config: transport.Config{RekeyBytes: 20000, Ciphers: []string{"aes128-ctr"}}, threshold: 20000, rekey: true},
+		"by the age of a nanosecond": {config: transport.Config{RekeyInterval: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &ssh.ServerConfig{}
+			s.AddHostKey(hostKey())
+			s.RekeyThreshold = test.threshold
+			test.config.HostKey = transport.FixedHostKey(hostKey().PublicKey())
+			test.config.KeyExchanges = []string{"curve25519-sha256"}
+			c := connect(t, s, test.config)
+			id := c.SessionID()
+			stop := make(chan struct{})
+			var group sync.WaitGroup
+			if test.rekey {
+				group.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(time.Millisecond):
+							if c.Rekey() != nil {
+								return
+							}
+						}
+					}
+				})
+			}
+			converse(t, c, 4, 20)
+			for c.State().Exchanges < 3 { // Rekey had no time yet
+				converse(t, c, 4, 20)
+			}
+			close(stop)
+			if test.rekey { // an exchange may be under way, which only a reader ends
+				require.NoError(t, c.Close())
+			}
+			group.Wait()
+			require.Equal(t, id, c.SessionID())
+		})
+	}
+}
+
+// The keys' age counts when something is to be sent.
+func TestReexchangeByAge(t *testing.T) {
+	for name, test := range map[string]struct {
+		interval, wait time.Duration
+		exchanges      int
+	}{
+		"young":       {time.Minute, 59 * time.Second, 1},
+		"old":         {time.Minute, time.Minute, 2},
+		"default":     {0, time.Hour, 2},
+		"default yet": {0, time.Hour - time.Second, 1},
+		"never":       {-1, 1000 * time.Hour, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := connected(t, transport.Config{RekeyInterval: test.interval}, &script{}, func(p *peer) {
+					p.send([]byte{52})
+					p.expect(80)
+					if test.exchanges > 1 {
+						p.exchange()
+					}
+					p.send([]byte{81})
+					p.drain()
+				})
+				_, err := c.ReadPacket()
+				require.NoError(t, err)
+				time.Sleep(test.wait)
+				synctest.Wait()
+				require.Equal(t, 1, c.State().Exchanges)
+				require.NoError(t, c.WritePacket([]byte{80}))
+				_, err = c.ReadPacket()
+				require.NoError(t, err)
+				require.Equal(t, test.exchanges, c.State().Exchanges)
+			})
+		})
+	}
+}
+
+// Nothing is asked for before authentication, where one goroutine writes and
+// reads in turn.
+func TestNoReexchangeBeforeAuthentication(t *testing.T) {
+	c := connected(t, transport.Config{RekeyPackets: 1}, &script{}, func(p *peer) {
+		for range 5 {
+			p.send(p.expect(60))
+		}
+		p.send([]byte{52})
+		p.exchange() // that of the limit, which was passed long ago
+		p.send([]byte{80})
+		p.drain()
+	})
+	for range 5 {
+		require.NoError(t, c.WritePacket([]byte{60}))
+		_, err := c.ReadPacket()
+		require.NoError(t, err)
+	}
+	for _, want := range []byte{52, 80} {
+		p, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, want, p[0])
+	}
+}
+
+// Asking twice is asking once.
+func TestRekeyWhileAnExchangeIsUnderWay(t *testing.T) {
+	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+		p.answerExchange(func() []byte { init := p.makeInit(); p.send(init); return init }())
+		p.send([]byte{80})
+		p.drain()
+	})
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() { _ = c.Rekey() })
+	}
+	_, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	group.Wait()
+	require.Equal(t, 2, c.State().Exchanges)
+}
+
+// K21: an exchange that never ends, whoever began it. Writers wait, memory is
+// bounded, and the timeout ends it.
+func TestReexchangeThatNeverEnds(t *testing.T) {
+	for name, begin := range map[string]func(c *transport.Conn, p *peer){
+		"begun by the server": func(_ *transport.Conn, p *peer) { p.send(p.makeInit()); p.drain() },
+		"begun by us":         func(c *transport.Conn, p *peer) { _ = c.Rekey(); p.drain() },
+		"no NEWKEYS":          func(_ *transport.Conn, p *peer) { p.script.newKeys = ignore; p.exchange(); p.drain() },
+		"ignores for ever": func(_ *transport.Conn, p *peer) {
+			p.send(p.makeInit())
+			go func() { _, _ = p.in.WriteTo(discard{}) }()
+			p.dripForever(p.seal(ignore))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ready := make(chan *transport.Conn, 1)
+				c := connected(t, transport.Config{HandshakeTimeout: 30 * time.Second}, &script{}, func(p *peer) {
+					begin(<-ready, p)
+				})
+				start := time.Now()
+				ready <- c
+				var group sync.WaitGroup
+				failed := make(chan error, 8)
+				for range 8 {
+					group.Go(func() {
+						for {
+							if err := c.WritePacket([]byte{80}); err != nil {
+								failed <- err
+								return
+							}
+							time.Sleep(time.Second)
+						}
+					})
+				}
+				_, err := c.ReadPacket()
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorContains(t, err, "key re-exchange took too long")
+				require.Equal(t, 30*time.Second, time.Since(start))
+				requireEnded(t, c, err)
+				group.Wait()
+				for range 8 {
+					err := <-failed
+					require.ErrorIs(t, err, net.ErrClosed)
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				}
+			})
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// K2 and K3 in a re-exchange: nothing of the layers above, and no second one.
+func TestMessageThatIsOutOfPlaceInAReexchange(t *testing.T) {
+	init := (&peer{script: &script{}}).makeInit()
+	for name, message := range misplaced {
+		t.Run(name, func(t *testing.T) { misplace(t, message) })
+	}
+	t.Run("K4 KEXINIT", func(t *testing.T) { misplace(t, init) })
+	t.Run("K24 NEWKEYS", func(t *testing.T) { misplace(t, []byte{21}) })
+}
+
+func misplace(t *testing.T, message []byte) {
+	for _, put := range []func(s *script){
+		func(s *script) { s.afterInit = [][]byte{message} },
+		func(s *script) { s.beforeReply = [][]byte{message} },
+		func(s *script) { s.afterReply = [][]byte{message, message} },
+	} {
+		s := &script{}
+		c := connected(t, transport.Config{}, s, func(p *peer) {
+			put(s)
+			p.exchange()
+			p.drain()
+		})
+		_, err := c.ReadPacket()
+		require.ErrorAs(t, err, new(*transport.ProtocolError))
+		requireEnded(t, c, err)
+	}
+}
+
+// What the server sent before it saw our KEXINIT is delivered in between.
+func TestDataThatCrossesOurKexInit(t *testing.T) {
+	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+		p.expect(20) // and not answered yet
+		for n := range uint32(1000) {
+			p.send(binary.BigEndian.AppendUint32([]byte{94}, n))
+		}
+		p.send(ping)
+		p.drain()
+	})
+	require.NoError(t, c.Rekey())
+	for n := range uint32(1000) {
+		p, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, n, binary.BigEndian.Uint32(p[1:]))
+	}
+}
+
+// Until the server's NEWKEYS has come, the first exchange is not over, and
+// another one may not begin.
+func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan bool)
+		s := &script{}
+		var c *transport.Conn
+		c = client(t, transport.Config{}, s, func(p *peer) {
+			s.reply = func(m *kexReply) {
+				p.send(ssh.Marshal(m))
+				<-release
+				runtime.Goexit()
+			}
+			p.handshake()
+		})
+		done := make(chan error, 1)
+		go func() { done <- c.Handshake(t.Context()) }()
+		synctest.Wait()
+		require.NoError(t, c.Rekey(), "nothing is to be done")
+		require.Zero(t, c.State().Exchanges)
+		require.NoError(t, c.WritePacket([]byte{80}), "our own keys are in use already")
+		close(release)
+		require.Error(t, <-done)
+	})
+}
+
+// Answers cannot be sent in an exchange of ours, so the reader may not wait for
+// that: what the server asked before it saw our KEXINIT is answered behind it.
+func TestPingsThatCrossOurKexInit(t *testing.T) {
+	large := text(192, strings.Repeat("p", 30000))
+	authenticated := func(t *testing.T, run func(p *peer)) *transport.Conn {
+		c := connected(t, transport.Config{HandshakeTimeout: -1}, &script{}, func(p *peer) {
+			p.send([]byte{52})
+			p.receiveKexInit()
+			run(p)
+		})
+		_, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.NoError(t, c.Rekey())
+		return c
+	}
+	t.Run("some", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := authenticated(t, func(p *peer) {
+				p.send(slicesRepeat(large, 10)...)
+				init := p.makeInit()
+				p.send(init)
+				p.answerKexInit(init)
+				for range 10 {
+					p.expect(193)
+				}
+				p.send([]byte{80})
+				p.drain()
+			})
+			p, err := c.ReadPacket()
+			require.NoError(t, err)
+			require.Equal(t, []byte{80}, p)
+		})
+	})
+	t.Run("too many", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := authenticated(t, func(p *peer) {
+				p.send(slicesRepeat(large, 100)...)
+				p.drain()
+			})
+			_, err := c.ReadPacket()
+			require.ErrorAs(t, err, new(*transport.ProtocolError))
+			requireEnded(t, c, err)
+		})
+	})
+	t.Run("the exchange begins while the reader waits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ask, listen := make(chan bool), make(chan bool)
+			c := connected(t, transport.Config{HandshakeTimeout: -1}, &script{}, func(p *peer) {
+				p.send([]byte{52})
+				<-ask
+				p.send(slicesRepeat(large, 6)...)
+				<-listen
+				p.exchange()
+				p.send([]byte{80})
+				p.drain()
+			})
+			_, err := c.ReadPacket()
+			require.NoError(t, err)
+			// A writer waits for the server, behind it Rekey, behind that the
+			// answers, and for those the reader.
+			write := make(chan error, 1)
+			go func() { write <- c.WritePacket(append([]byte{80}, make([]byte, 200000)...)) }()
+			synctest.Wait()
+			rekey := make(chan error, 1)
+			go func() { rekey <- c.Rekey() }()
+			synctest.Wait()
+			read := make(chan error, 1)
+			go func() { _, err := c.ReadPacket(); read <- err }()
+			ask <- true
+			synctest.Wait()
+			require.Empty(t, write)
+			listen <- true
+			require.NoError(t, <-write)
+			require.NoError(t, <-rekey)
+			require.NoError(t, <-read)
+		})
+	})
+}

@@ -1,0 +1,161 @@
+package transport_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+// counted returns a client after its handshake, over a connection that counts.
+func counted(t *testing.T, run func(p *peer)) (*transport.Conn, *counter) {
+	t.Helper()
+	near, far := sshtest.Pipe()
+	playOver(t, far, &script{}, func(p *peer) {
+		p.handshake()
+		run(p)
+	})
+	below := &counter{Conn: near}
+	c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.Handshake(t.Context()))
+	return c, below
+}
+
+func TestHandshakeIsThreeWrites(t *testing.T) {
+	_, below := counted(t, func(p *peer) { p.drain() })
+	require.Equal(t, 3, below.count(), "version and KEXINIT, first message of the method, NEWKEYS")
+}
+
+func TestManyPacketsAreFewWrites(t *testing.T) {
+	var packets [][]byte
+	for i := range 1000 {
+		packets = append(packets, binary.BigEndian.AppendUint32([]byte{94}, uint32(i)))
+	}
+	// One packet larger than the whole buffer, among small ones.
+	packets = append(packets, bytes.Repeat([]byte{95}, 200000), []byte{96})
+	got := make(chan [][]byte, 1)
+	c, below := counted(t, func(p *peer) {
+		var all [][]byte
+		for range packets {
+			all = append(all, bytes.Clone(p.receive()))
+		}
+		got <- all
+		p.drain()
+	})
+	before := below.count()
+	require.NoError(t, c.WritePackets(packets...))
+	require.Equal(t, packets, <-got)
+	require.LessOrEqual(t, below.count()-before, 4)
+	before = below.count()
+	require.NoError(t, c.WritePacket([]byte{80}))
+	require.Equal(t, 1, below.count()-before)
+}
+
+func TestPacketIsNotRetained(t *testing.T) {
+	got := make(chan []byte, 1)
+	c := connected(t, transport.Config{}, &script{}, func(p *peer) { got <- bytes.Clone(p.receive()); p.drain() })
+	packet := []byte{80, 1, 2, 3}
+	require.NoError(t, c.WritePacket(packet))
+	require.Equal(t, []byte{80, 1, 2, 3}, packet, "nor changed")
+	clear(packet)
+	require.Equal(t, []byte{80, 1, 2, 3}, <-got)
+}
+
+// A connection that takes no more may still have something to say.
+func TestFailedWriteLeavesReadingPossible(t *testing.T) {
+	c, below := counted(t, func(p *peer) {
+		p.send([]byte{80, 1}, []byte{80, 2})
+		p.drain()
+	})
+	p, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{80, 1}, p)
+	below.fail()
+	for range 2 {
+		err = c.WritePacket([]byte{90})
+		require.ErrorIs(t, err, os.ErrPermission)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorContains(t, err, "transport: ")
+	}
+	require.ErrorIs(t, c.Rekey(), os.ErrPermission)
+	p, err = c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{80, 2}, p)
+	require.ErrorIs(t, c.RequestService("x"), os.ErrPermission)
+	require.NoError(t, c.Close())
+}
+
+// An exchange needs both directions.
+func TestFailedWriteInAReexchangeEndsTheConnection(t *testing.T) {
+	begin := make(chan bool)
+	c, below := counted(t, func(p *peer) { <-begin; p.exchange() })
+	below.fail()
+	close(begin)
+	_, err := c.ReadPacket()
+	require.ErrorIs(t, err, os.ErrPermission)
+	require.EqualError(t, err, "transport: connection ended: permission denied")
+	requireEnded(t, c, err)
+}
+
+func TestConcurrentWritersDoNotMix(t *testing.T) {
+	const writers, each = 8, 200
+	bad := make(chan string, 1)
+	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+		next := map[byte]uint32{}
+		for range writers * each {
+			b := p.receive()
+			if n := binary.BigEndian.Uint32(b[2:]); n != next[b[1]] || len(b) != int(6+n*7) {
+				bad <- "out of order"
+				return
+			}
+			next[b[1]]++
+		}
+		close(bad)
+		p.drain()
+	})
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for n := range uint32(each) {
+				packet := binary.BigEndian.AppendUint32([]byte{94, byte(w)}, n)
+				if c.WritePacket(append(packet, make([]byte, n*7)...)) != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.Empty(t, <-bad)
+}
+
+// A writer that the end of the connection unblocks gets the cause of that end.
+func TestBlockedWriterLearnsTheCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan bool)
+		c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+			<-leave
+			p.send([]byte{1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0})
+			<-leave // to hang up now would fail the writer first
+		})
+		written := make(chan error, 1)
+		go func() { written <- c.WritePacket(append([]byte{80}, make([]byte, 200000)...)) }()
+		synctest.Wait()
+		leave <- true
+		_, err := c.ReadPacket()
+		var disconnect *transport.DisconnectError
+		require.ErrorAs(t, err, &disconnect)
+		err = <-written
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorIs(t, err, disconnect)
+		leave <- true
+	})
+}
