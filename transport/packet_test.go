@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/chacha20"
+	//lint:ignore SA1019 The construction under test needs the bare authenticator.
 	"golang.org/x/crypto/poly1305"
 
 	"github.com/nacre-ssh/nacre/sshtest"

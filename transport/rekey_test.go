@@ -300,8 +300,7 @@ func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan bool)
 		s := &script{}
-		var c *transport.Conn
-		c = client(t, transport.Config{}, s, func(p *peer) {
+		c := client(t, transport.Config{}, s, func(p *peer) {
 			s.reply = func(m *kexReply) {
 				p.send(ssh.Marshal(m))
 				<-release
