@@ -330,3 +330,22 @@ func TestClientOfLayersBuiltByHand(t *testing.T) {
 	_, err = client.DialContext(t.Context(), "tcp", "127.0.0.1:1")
 	require.ErrorIs(t, err, net.ErrClosed)
 }
+
+// Which method the server was content with is known to whoever asks.
+func TestAuthTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+		c := config(s)
+		c.Dial = s.DialContext
+		c.Auth = []userauth.Method{userauth.Password("wrong"), userauth.PublicKeys(s.Signer)}
+		var attempts []userauth.Attempt
+		c.AuthTrace = func(a userauth.Attempt) { attempts = append(attempts, a) }
+		client, err := nacre.Dial(t.Context(), s.Target, c)
+		require.NoError(t, err)
+		defer client.Close()
+		require.Len(t, attempts, 2)
+		require.Equal(t, userauth.Failure, attempts[0].Status)
+		require.Equal(t, "publickey", attempts[1].Method)
+		require.Equal(t, userauth.Success, attempts[1].Status)
+	})
+}

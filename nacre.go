@@ -48,6 +48,10 @@ type Config struct {
 	// of control characters; nil drops them.
 	Banner func(message string)
 
+	// AuthTrace gets every attempt to authenticate when its result is known,
+	// the one that succeeded included; nil is no one.
+	AuthTrace func(attempt userauth.Attempt)
+
 	// Transport and Connection tune the layers. HostKey and Addr of the
 	// transport are set by Dial.
 	Transport  transport.Config
@@ -62,8 +66,9 @@ type Client struct {
 }
 
 // Dial connects to a target, "[user@]host[:port]" or an ssh:// URI. The port is
-// 22 by default; there must be a user. Errors are an [*Error] that says which
-// phase has failed.
+// 22 by default; there must be a user. A target or config that cannot be right
+// is an error before anything is dialled. Every later error is an [*Error],
+// which says which phase has failed.
 //
 // ctx bounds all of it: when it ends, the connection is closed and its error is
 // returned. Once Dial has returned, ctx has no effect on the client.
@@ -102,7 +107,7 @@ func join(ctx context.Context, nc net.Conn, to target, config *Config) (*Client,
 	if err := t.Handshake(ctx); err != nil {
 		return nil, &Error{Op: "handshake", Addr: to.addr, Err: err}
 	}
-	ac := userauth.Config{User: to.user, Methods: config.Auth, Banner: config.Banner}
+	ac := userauth.Config{User: to.user, Methods: config.Auth, Banner: config.Banner, Trace: config.AuthTrace}
 	if err := userauth.Authenticate(ctx, t, &ac); err != nil {
 		t.Close()
 		return nil, &Error{Op: "authenticate", Addr: to.addr, Err: err}

@@ -32,7 +32,9 @@ func parseTarget(s string) (target, error) {
 		return fail("it names no user")
 	case host == "":
 		return fail("it names no host")
-	case !safe(user, `\@`) || !safe(host, ":%"):
+	case strings.Contains(user, ":") && !isURI(s):
+		return fail("a colon before the host: a password has no place here, and in the name of a user it is written %%3A, in an ssh:// URI")
+	case !safe(user, unsafeUser) || strings.Contains(user, " -") || strings.TrimSpace(user) != user || strings.HasSuffix(user, `\`) || !safe(host, unsafeHost):
 		// Names end up in logs, in known_hosts and perhaps in somebody's
 		// command line; nothing that is right has these characters.
 		return fail("control, quoting and shell characters are not allowed")
@@ -62,7 +64,7 @@ func hidePassword(s string) string {
 
 // splitTarget takes the target apart and fills in the port.
 func splitTarget(s string) (user, host, port string, err error) {
-	if strings.HasPrefix(s, "ssh://") {
+	if isURI(s) {
 		u, err := url.Parse(s)
 		if err != nil {
 			return "", "", "", errors.New("not a URI") // url's error would repeat it raw
@@ -92,6 +94,8 @@ func splitTarget(s string) (user, host, port string, err error) {
 	}
 }
 
+func isURI(s string) bool { return strings.HasPrefix(s, "ssh://") }
+
 func orPort22(port string) string {
 	if port == "" {
 		return "22"
@@ -105,13 +109,18 @@ func isIP(host string) bool {
 	return err == nil
 }
 
-// safe refuses what no user and no host is called. It follows the checks that
-// OpenSSH's client makes of its arguments.
-func safe(name, allowed string) bool {
-	if strings.HasPrefix(name, "-") {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(r rune) bool {
-		return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) || !strings.ContainsRune(allowed, r) && strings.ContainsRune("'`\"$\\;&<>|(){}[]*?!,/:%@", r)
+// What OpenSSH's client refuses in the name of a user, and the tokens that it
+// would expand; and what no host is called.
+const (
+	unsafe     = "'`\";&<>|(){},"
+	unsafeUser = unsafe + "%"
+	unsafeHost = unsafe + " $\\[]*?!/@"
+)
+
+// safe tells whether a name is printable, has none of those characters, and
+// cannot be taken for an option.
+func safe(name, not string) bool {
+	return !strings.HasPrefix(name, "-") && !strings.ContainsFunc(name, func(r rune) bool {
+		return r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(not, r)
 	})
 }

@@ -34,6 +34,11 @@ func TestTargets(t *testing.T) {
 		"ssh://u@[2001:db8::1]":              {"u", "[2001:db8::1]:22"},
 		"ssh://u@[fe80::1%25eth0]:2222":      {"u", "[fe80::1%eth0]:2222"},
 		"ssh://user%40realm@host":            {"user@realm", "host:22"},
+		"ssh://admin%3Aweb1@host":            {"admin:web1", "host:22"},
+		"HOST$@host":                         {"HOST$", "host:22"},
+		"Jane Doe@host":                      {"Jane Doe", "host:22"},
+		"ssh://Jane%20Doe@host":              {"Jane Doe", "host:22"},
+		"user/node@host":                     {"user/node", "host:22"},
 		"ssh://DOMAIN%5Cuser@host.example:1": {`DOMAIN\user`, "host.example:1"},
 	} {
 		got, err := parseTarget(in)
@@ -58,18 +63,21 @@ func TestTargetsThatAreNone(t *testing.T) {
 			"ssh://u:password@h", "ssh://u:@h", "ssh://u@h/path", "ssh://u@h?q", "ssh://u@h#f", "ssh://u;fingerprint=x@h",
 			"http://u@h", "SSH://u@h", "sftp://u@h", "ssh:u@h",
 		},
-		"escapes in a URI": {"ssh://u@h%00", "ssh://u%00@h", "ssh://u@h%0a", "ssh://u%0A@h", "ssh://u%20x@h", "ssh://u%24(id)@h", "ssh://u%60id%60@h", "ssh://%2DoX@h", "ssh://u@%2DoX", "ssh://%zz@h"},
+		"escapes in a URI": {"ssh://u@h%00", "ssh://u%00@h", "ssh://u@h%0a", "ssh://u%0A@h", "ssh://u%20-x@h", "ssh://u%24(id)@h", "ssh://u%5C@h", "ssh://u%60id%60@h", "ssh://%2DoX@h", "ssh://u@%2DoX", "ssh://%zz@h"},
 		"bytes": {
-			"u@h\n", "u\n@h", "u@h\x00", "u\x00@h", "u@h\r", "u@h\x7f", "u @h", "u@ h", "u@h\t", "u@h\x1b[2J",
+			"u@h\n", "u\n@h", "u@h\x00", "u\x00@h", "u@h\r", "u@h\x7f", "u @h", " u@h", "u -x@h", "u@ h", `u\@h`, "u:pw@h", "u@h\t", "u@h\x1b[2J",
 			"u@h\u0085", "u@h\u202e", "u@h\u2028", "u@h\u00a0", "u\u200b@h", "u@h\xff", "u\xff@h", "u@\ufffd",
 		},
 	}
 	for _, c := range "'`\"$;&<>|(){}[]*?!,/" {
-		bad["shell"] = append(bad["shell"], "u@h"+string(c)+"x", "u"+string(c)+"x@h", string(c)+"@h", "ssh://u"+string(c)+"x@h", "ssh://u@h"+string(c)+"x")
+		bad["shell"] = append(bad["shell"], "u@h"+string(c)+"x", "ssh://u@h"+string(c)+"x")
+	}
+	for _, c := range "'`\";&<>|(){},%" {
+		bad["shell"] = append(bad["shell"], "u"+string(c)+"x@h", string(c)+"@h", "ssh://u"+string(c)+"x@h")
 	}
 	for _, s := range []string{"a;id", "$(id)", "`id`", "a|b", "a&b", "a>b", "'a'", `"a"`, "{a,b}", "a,b", `a\b`, "%h", "%n", "a b", "*"} {
 		bad["commands"] = append(bad["commands"], "u@"+s, "u@"+s+":22", "u@["+s+"]:22")
-		if s != `a\b` {
+		if s != `a\b` && s != "a b" && s != "*" {
 			bad["commands"] = append(bad["commands"], s+"@h")
 		}
 	}

@@ -206,10 +206,17 @@ func (l *listener) match(extra []byte) (remote net.Addr, ok bool) {
 	return tcpAddr(m.OriginHost, m.OriginPort), true
 }
 
-// sameHost compares a listening address as the server has it with the one we
-// gave: servers say "0.0.0.0" for "" and "127.0.0.1" for "localhost".
+// sameHost compares the address that a connection came to with the one that we
+// asked the server to listen on. It may be spelt in another way ("127.0.0.1" for
+// "localhost"), and where we gave no address, but all of them or a name, it may
+// be whichever was connected: RFC 4254 section 7.2.
 func sameHost(theirs, ours string) bool {
-	return strings.EqualFold(theirs, ours) || bindKind(theirs) != 0 && bindKind(theirs) == bindKind(ours)
+	kind := bindKind(ours)
+	if strings.EqualFold(theirs, ours) || kind != 0 && kind == bindKind(theirs) {
+		return true
+	}
+	named := kind == 0 && net.ParseIP(ours) == nil
+	return (kind == 'a' || named) && net.ParseIP(theirs) != nil
 }
 
 // bindKind sorts the addresses that have several spellings, RFC 4254 section

@@ -249,8 +249,14 @@ func TestHostsWithSeveralSpellings(t *testing.T) {
 		{"LOCALHOST", "localhost", true},
 		{"Example.com", "example.COM", true},
 		{"2001:db8::1", "2001:DB8::1", true},
+		{"", "127.0.0.1", true}, // all addresses: whichever was connected
+		{"0.0.0.0", "192.0.2.7", true},
+		{"*", "2001:db8::1", true},
+		{"example.com", "192.0.2.7", true}, // a name: whatever it stands for there
+		{"example.com", "example.net", false},
+		{"", "example.com", false},
 		{"localhost", "", false},
-		{"", "127.0.0.1", false},
+		{"localhost", "192.0.2.7", false},
 		{"127.0.0.1", "0.0.0.0", false},
 		{"192.0.2.1", "192.0.2.2", false},
 		{"192.0.2.1", "localhost", false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -123,8 +124,8 @@ func (s *Session) Wait(ctx context.Context) error {
 		return ErrNoExitStatus
 	case s.exit == nil:
 		return fmt.Errorf("%w: %w", ErrNoExitStatus, lost)
-	case lost != nil && !s.AtEOF():
-		return fmt.Errorf("channel: connection lost after the command had ended: %w", lost)
+	case lost != nil && !(errors.Is(lost, net.ErrClosed) && s.AtEOF()):
+		return fmt.Errorf("channel: the command has ended, but its output may not be whole: %w", lost)
 	case s.exit.Status == 0:
 		return nil
 	}

@@ -37,6 +37,7 @@ type Channel struct {
 	window       int // what the peer may still send
 	consumed     int // read or discarded, but not yet given back as window
 	eof          bool
+	afterEOF     bool  // data has come that nobody could read any more
 	abandoned    bool  // nobody waits for the answer to our open any more
 	closed       bool  // by us: nothing is delivered any more
 	err          error // of the connection
@@ -111,6 +112,9 @@ func (c *Channel) ReadFrom(r io.Reader) (n int64, err error) {
 	p := g.data[:cap(g.data)]
 	for {
 		size, readErr := r.Read(p)
+		if size < 0 || size > len(p) {
+			return n, errInvalidRead
+		}
 		written, err := c.Write(p[:size])
 		n += int64(written)
 		if err != nil {
@@ -216,7 +220,8 @@ func (c *Channel) AtEOF() bool {
 }
 
 // Wait blocks until [Channel.Done] is closed. It returns nil when the peer
-// closed the channel and the cause when the connection ended first.
+// closed the channel, the cause when the connection ended first, and a
+// [*ProtocolError] when the peer sent data after its EOF, which was dropped.
 func (c *Channel) Wait() error {
 	<-c.done
 	return c.doneErr

@@ -394,3 +394,60 @@ var errBroken = errors.New("broken")
 type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, errBroken }
+
+// RFC 4254 section 5.3. The readers have been told of the end already.
+func TestWaitTellsOfDataThatCameAfterEOF(t *testing.T) {
+	for name, test := range map[string]struct {
+		discard bool
+		data    func(id uint32) any
+		late    bool
+	}{
+		"data":           {false, func(id uint32) any { return &dataMsg{id, []byte("x")} }, true},
+		"extended data":  {false, func(id uint32) any { return &extendedMsg{id, 1, []byte("x")} }, true},
+		"no data":        {false, func(id uint32) any { return &dataMsg{id, nil} }, false},
+		"nobody's":       {false, func(id uint32) any { return &extendedMsg{id, 2, []byte("x")} }, false},
+		"of no interest": {true, func(id uint32) any { return &dataMsg{id, []byte("x")} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t, nil)
+				ch, id := p.open(c, nil)
+				if test.discard {
+					require.NoError(t, ch.CloseRead())
+				}
+				p.send(&eofMsg{id}, test.data(id), &closeMsg{id})
+				var violation *connection.ProtocolError
+				require.Equal(t, test.late, errors.As(ch.Wait(), &violation))
+				p.send(&globalRequestMsg{"x@example.com", true, nil})
+				expect[closeMsg](p)
+				expect[requestFailureMsg](p) // the connection has not suffered
+			})
+		})
+	}
+}
+
+// liar is a reader and writer that claims more than it has done.
+type liar struct{ count int }
+
+func (l liar) Write([]byte) (int, error) { return l.count, nil }
+func (l liar) Read([]byte) (int, error)  { return l.count, nil }
+
+func TestCountsOfReadersAndWritersAreNotTrusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, nil)
+		ch, id := p.open(c, nil)
+		p.send(&dataMsg{id, []byte("data")})
+		for _, count := range []int{-1, 5, 1 << 30} {
+			_, err := ch.WriteTo(liar{count})
+			require.ErrorContains(t, err, "invalid count")
+		}
+		for _, count := range []int{-1, 1 << 30} {
+			_, err := ch.ReadFrom(liar{count})
+			require.ErrorContains(t, err, "invalid count")
+		}
+		got := make([]byte, 10)
+		n, err := ch.Read(got)
+		require.NoError(t, err)
+		require.Equal(t, "data", string(got[:n])) // nothing was lost
+	})
+}

@@ -46,7 +46,7 @@ type Config struct {
 	// KeepAliveInterval is the time without a packet from the peer after
 	// which it is asked for a sign of life. 0 means never: RFC 4254 has no
 	// such question, so a peer that leaves unknown requests unanswered would
-	// be taken for dead.
+	// be taken for dead, and its later answers for those of earlier requests.
 	KeepAliveInterval time.Duration
 
 	// KeepAliveCount is how many of these questions in a row may be left

@@ -47,7 +47,10 @@ const readGrace = time.Second
 // in a key re-exchange. Close does not block, and makes both return.
 //
 // A Transport that also has the method WritePackets(packets ...[]byte) error
-// gets several packets at once, and can send them in one system call.
+// gets several packets at once, and can send them in one system call. One that
+// has the method Unimplemented() error is told of a message that nobody knows,
+// before the next ReadPacket, so that it can answer as RFC 4253 section 11.4
+// demands; otherwise such messages are passed over.
 type Transport interface {
 	ReadPacket() ([]byte, error)
 	WritePacket(packet []byte) error

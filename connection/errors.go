@@ -95,6 +95,8 @@ var (
 	errConnClosed    = &closedError{text: "connection: use of closed connection"}
 	errChannelClosed = &closedError{text: "connection: use of closed channel"}
 	errPeerClosed    = &closedError{text: "connection: channel closed by the peer"}
+	errInvalidRead   = errors.New("connection: the reader returned an invalid count")
+	errInvalidWrite  = errors.New("connection: the writer returned an invalid count")
 	errReadClosed    = &closedError{text: "connection: read after the stream was closed for reading"}
 	errWriteClosed   = &closedError{text: "connection: write after CloseWrite"}
 )

@@ -8,6 +8,7 @@ import (
 
 // The message numbers of RFC 4254 section 9.
 const (
+	msgUserAuthBanner      = 53 // of RFC 4252 section 5.4; see dispatch
 	msgGlobalRequest       = 80
 	msgRequestSuccess      = 81
 	msgRequestFailure      = 82
@@ -54,7 +55,7 @@ type channelOpenFailureMsg struct {
 	Recipient uint32 `sshtype:"92"`
 	Reason    uint32
 	Message   string
-	Language  string
+	Language  []byte `ssh:"rest"` // a string; some servers leave it out
 }
 
 // RFC 4254 section 5.4.

@@ -23,28 +23,42 @@ func (c *Conn) dispatch(packet []byte) error {
 	case msgChannelOpenFailure:
 		return c.handleOpenFailure(packet)
 	}
-	return c.dispatchChannel(packet)
+	switch number := packet[0]; {
+	case number >= msgWindowAdjust && number <= msgChannelFailure:
+		return c.dispatchChannel(packet)
+	case number < msgGlobalRequest && number != msgUserAuthBanner:
+		return protocolErrorf("message %d, which does not belong to this protocol", number)
+	default:
+		return c.unimplemented()
+	}
+}
+
+// unimplemented passes over a message that no part of RFC 4254 knows, or a
+// banner that comes late. The transport says so to the peer, if it can.
+func (c *Conn) unimplemented() error {
+	t, ok := c.t.(interface{ Unimplemented() error })
+	if !ok {
+		return nil
+	}
+	if err := t.Unimplemented(); err != nil {
+		return transportError(err)
+	}
+	return nil
 }
 
 // dispatchChannel handles a message to a channel that is open. To be open means
 // that the peer has confirmed it, or we have, and that not both sides have
-// closed it. A message to any other number ends the connection, but for the two
+// closed it. A message to any other number ends the connection, but for those
 // that OpenSSH's client forgives as well. After our own CLOSE messages are
 // swallowed until the peer's.
 func (c *Conn) dispatchChannel(packet []byte) error {
 	number := packet[0]
-	if number < msgWindowAdjust || number > msgChannelFailure {
-		return protocolErrorf("unexpected message %d", number)
-	}
 	if len(packet) < 5 {
 		return protocolErrorf("malformed message %d", number)
 	}
 	recipient, body := binary.BigEndian.Uint32(packet[1:]), packet[5:]
 	ch := c.lookup(recipient)
-	if ch == nil && c.wasOpen(recipient) && (number == msgChannelRequest || number == msgWindowAdjust) {
-		// sshd with ClientAliveInterval sends keepalive@openssh.com about a
-		// channel that it has closed, until it reads our CLOSE. There is no
-		// channel left to answer on.
+	if ch == nil && forgiven(number) && c.wasOpen(recipient) {
 		return nil
 	}
 	if ch == nil || !ch.confirmed {
@@ -68,6 +82,18 @@ func (c *Conn) dispatchChannel(packet []byte) error {
 		c.out.receiveReply(&ch.replies, number == msgChannelSuccess, nil)
 	}
 	return nil
+}
+
+// forgiven tells whether a message may come late, for a channel that both sides
+// have closed. sshd with ClientAliveInterval asks about a channel until it reads
+// our CLOSE. A server that runs a command at once (paramiko 2.12's does) may
+// say only after its CLOSE that it has.
+func forgiven(number byte) bool {
+	switch number {
+	case msgWindowAdjust, msgChannelRequest, msgChannelSuccess, msgChannelFailure:
+		return true
+	}
+	return false
 }
 
 // wasOpen tells whether a number has been given to a channel.
@@ -120,7 +146,11 @@ func (c *Channel) handleClose() {
 	c.sendClose(errPeerClosed)
 	c.conn.remove(c)
 	c.receiveEOF()
-	c.ended(nil)
+	var err error
+	if c.hasLateData() {
+		err = protocolErrorf("data for channel %d after its EOF", c.id)
+	}
+	c.ended(err)
 }
 
 func (c *Channel) handleRequest(packet []byte) error {

@@ -17,8 +17,6 @@ import (
 var lies = map[string]func(open, opening uint32) []any{
 	"empty packet":                     func(_, _ uint32) []any { return []any{[]byte{}} },
 	"message of userauth":              func(_, _ uint32) []any { return []any{[]byte{52}} },
-	"unknown message":                  func(_, _ uint32) []any { return []any{[]byte{89, 0, 0, 0, 0}} },
-	"message beyond":                   func(_, _ uint32) []any { return []any{[]byte{101, 0, 0, 0, 0}} },
 	"message cut short":                func(_, _ uint32) []any { return []any{[]byte{94, 0, 0}} },
 	"global request cut short":         func(_, _ uint32) []any { return []any{[]byte{80, 0, 0, 0, 9, 'x'}} },
 	"open cut short":                   func(_, _ uint32) []any { return []any{[]byte{90, 0, 0, 0, 1, 'x', 0}} },
@@ -146,13 +144,47 @@ func FuzzPackets(f *testing.F) {
 }
 
 // sshd with ClientAliveInterval may ask about a channel whose CLOSE it has sent,
-// before it has read ours.
-func TestLateRequestAboutAClosedChannelIsForgiven(t *testing.T) {
+// before it has read ours. paramiko's server may answer a request after it.
+func TestLateMessagesToAClosedChannelAreForgiven(t *testing.T) {
 	c, p := start(t, nil)
 	ch, id := p.open(c, nil)
-	p.send(&closeMsg{id}, &requestMsg{id, "keepalive@openssh.com", true, nil}, &adjustMsg{id, 1})
+	p.send(&closeMsg{id}, &requestMsg{id, "keepalive@openssh.com", true, nil}, &adjustMsg{id, 1}, &successMsg{id}, &failureMsg{id})
 	expect[closeMsg](p)
 	require.NoError(t, ch.Wait())
 	p.send(&globalRequestMsg{"x@example.com", true, nil})
 	expect[requestFailureMsg](p) // the connection goes on
+}
+
+// teller counts what the connection says nobody knows.
+type teller struct {
+	connection.Transport
+	told int
+}
+
+func (t *teller) Unimplemented() error { t.told++; return nil }
+
+// A late banner of userauth, and what RFC 4254 has no meaning for.
+func TestUnknownMessagesArePassedOver(t *testing.T) {
+	for _, tells := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pipe()
+			told := &teller{Transport: a}
+			var transport connection.Transport = a
+			if tells {
+				transport = told
+			}
+			c := connection.New(transport, nil)
+			defer c.Close()
+			for _, number := range []byte{53, 83, 89, 101, 127} {
+				require.NoError(t, b.WritePacket([]byte{number, 0, 0, 0, 0}))
+			}
+			require.NoError(t, b.WritePacket(marshal(&globalRequestMsg{"x@example.com", true, nil})))
+			answer, err := b.ReadPacket()
+			require.NoError(t, err)
+			require.Equal(t, []byte{82}, answer)
+			if tells {
+				require.Equal(t, 5, told.told)
+			}
+		})
+	}
 }

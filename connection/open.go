@@ -214,7 +214,7 @@ func openFailure(recipient uint32, reason OpenReason, message string) []byte {
 		Recipient: recipient,
 		Reason:    uint32(reason),
 		Message:   cut(message),
-		Language:  "en",
+		Language:  []byte{0, 0, 0, 2, 'e', 'n'},
 	})
 }
 

@@ -20,8 +20,8 @@ const giveBack = 8
 
 // receive takes data from the peer. A nil stream stands for a type of extended
 // data that nobody knows. What nobody will read is discarded here and given
-// back as window, except after EOF: then the peer has no use for window, and
-// data is a mistake that we forgive, as OpenSSH does, until the window is full.
+// back as window, except after EOF: then the peer has no use for window. Data
+// after EOF comes too late for the reader and is dropped, but Wait tells.
 func (c *Channel) receive(s *stream, data []byte) error {
 	c.mu.Lock()
 	if c.closed {
@@ -35,6 +35,9 @@ func (c *Channel) receive(s *stream, data []byte) error {
 			len(data), window, c.conn.config.MaxPacket)
 	}
 	c.window -= len(data)
+	if c.eof && s != nil && !s.discard && len(data) > 0 {
+		c.afterEOF = true
+	}
 	credit := 0
 	if s == nil || s.discard || c.eof {
 		credit = c.consume(len(data))
@@ -53,6 +56,12 @@ func (c *Channel) receiveEOF() {
 	defer c.mu.Unlock()
 	c.eof = true
 	c.wakeReaders()
+}
+
+func (c *Channel) hasLateData() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.afterEOF
 }
 
 // consume counts bytes that need no room any more, and returns the window to
@@ -142,7 +151,10 @@ func (c *Channel) writeTo(s *stream, w io.Writer) (total int64, err error) {
 
 		var n int
 		n, err = w.Write(g.unread())
-		if n < len(g.unread()) && err == nil {
+		switch left := len(g.unread()); {
+		case n < 0 || n > left: // like io.Copy, do not trust writers either
+			n, err = 0, errInvalidWrite
+		case n < left && err == nil:
 			err = io.ErrShortWrite
 		}
 		total += int64(n)

@@ -42,6 +42,11 @@ type Config struct {
 	// without CR LF, at most 253 bytes of printable ASCII.
 	ClientVersion string
 
+	// WaitForVersion sends nothing before the server's version has come, which
+	// costs a round trip. RFC 4253 section 4.2 lets both sides begin, but a few
+	// old servers take what comes before their own version for noise.
+	WaitForVersion bool
+
 	// HandshakeTimeout bounds the handshake, and each key re-exchange: 0 is 2
 	// minutes, negative is no bound.
 	HandshakeTimeout time.Duration

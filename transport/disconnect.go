@@ -54,6 +54,8 @@ func (c *Conn) disconnect(cause error) {
 	if !c.w.greeted || c.w.err != nil || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
 		return
 	}
+	// Some connections take a deadline and do not keep it.
+	defer time.AfterFunc(2*lastWord, func() { c.conn.Close() }).Stop()
 	if c.w.seal(ssh.Marshal(&m)) == nil {
 		_ = c.w.flush()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -45,7 +46,7 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 
 // firstExchange takes the connection from its first byte to its first keys.
 // Our version and our KEXINIT leave in one flight, before the server has said
-// anything. On error it tells in which stage that was.
+// anything, unless the config wants it otherwise. On error it tells in which stage that was.
 func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 	const version, exchange = "version exchange", "key exchange"
 	select {
@@ -54,12 +55,15 @@ func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 	case <-c.done:
 		return version, c.ended()
 	}
-	if err := c.greet(); err != nil {
-		return version, err
+	server := ""
+	steps := []func() error{c.greet, func() error { server, err = c.r.readVersion(); return err }}
+	if c.config.WaitForVersion {
+		slices.Reverse(steps)
 	}
-	server, err := c.r.readVersion()
-	if err != nil {
-		return version, err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return version, err
+		}
 	}
 	c.mu.Lock()
 	c.state.ClientVersion, c.state.ServerVersion = c.config.ClientVersion, server

@@ -33,7 +33,7 @@ type owedQueue struct {
 
 func (q *owedQueue) init() { q.room.L = &q.mu }
 
-// close unblocks the reader for good.
+// close unblocks the reader for good: what is owed from now on is dropped.
 func (q *owedQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -51,6 +51,9 @@ func (c *Conn) owe(packet []byte) error {
 	}
 	if q.size > maxOwedInExchange {
 		return protocolErrorf("more than %d bytes to answer during a key exchange", maxOwedInExchange)
+	}
+	if q.closed {
+		return nil
 	}
 	q.packets = append(q.packets, packet)
 	q.size += len(packet)
@@ -78,7 +81,11 @@ func (c *Conn) pay() {
 		q.paying = len(packets) > 0
 		q.room.Broadcast()
 		q.mu.Unlock()
-		if len(packets) == 0 || c.write(packets) != nil {
+		if len(packets) == 0 {
+			return
+		}
+		if c.write(packets) != nil {
+			q.close() // the server gets no answers any more, but may still be read
 			return
 		}
 	}

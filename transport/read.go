@@ -128,6 +128,7 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 		if err == nil {
 			var mine bool
 			if mine, err = c.dispatch(p); err == nil && !mine {
+				c.delivered.Store(c.r.seq - 1)
 				return p, nil
 			}
 		}
@@ -135,6 +136,19 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 			return nil, c.reject(err)
 		}
 	}
+}
+
+// Unimplemented tells the server that nobody knows the message which
+// ReadPacket has returned last, as RFC 4253 section 11.4 demands. The caller of
+// ReadPacket calls it, before the next one.
+func (c *Conn) Unimplemented() error {
+	if err := c.alive(); err != nil {
+		return err
+	}
+	if err := c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.delivered.Load()})); err != nil {
+		return c.reject(err)
+	}
+	return nil
 }
 
 // dispatch deals with a packet outside a key exchange, and tells whether it

@@ -44,7 +44,8 @@ type Conn struct {
 	w    writeHalf
 	owed owedQueue
 
-	authed atomic.Bool // SSH_MSG_USERAUTH_SUCCESS has passed
+	authed    atomic.Bool   // SSH_MSG_USERAUTH_SUCCESS has passed
+	delivered atomic.Uint32 // sequence number of what ReadPacket has returned last
 
 	// done is closed when the connection has ended; cause is set before.
 	done  chan struct{}
@@ -108,7 +109,7 @@ type State struct {
 	ClientCipher, ClientMAC string // client to server
 	ServerCipher, ServerMAC string // server to client
 
-	StrictKex bool // OpenSSH PROTOCOL section 1.9: sequence numbers restart with each key
+	StrictKex bool // draft-miller-sshm-strict-kex: sequence numbers restart with each key
 	Exchanges int  // key exchanges done, the first included
 }
 

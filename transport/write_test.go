@@ -6,10 +6,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
@@ -157,5 +160,88 @@ func TestBlockedWriterLearnsTheCause(t *testing.T) {
 		require.ErrorIs(t, err, net.ErrClosed)
 		require.ErrorIs(t, err, disconnect)
 		leave <- true
+	})
+}
+
+// deaf takes deadlines and does not keep them, like many wrappers of pipes.
+type deaf struct {
+	net.Conn
+	stuck  atomic.Bool // nothing goes out any more
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (*deaf) SetDeadline(time.Time) error      { return nil }
+func (*deaf) SetWriteDeadline(time.Time) error { return nil }
+
+func (d *deaf) Write(p []byte) (int, error) {
+	if d.stuck.Load() {
+		<-d.closed
+		return 0, net.ErrClosed
+	}
+	return d.Conn.Write(p)
+}
+
+func (d *deaf) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return d.Conn.Close()
+}
+
+func TestCloseDoesNotRelyOnDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := sshtest.Pipe()
+		playOver(t, far, &script{}, func(p *peer) { p.handshake(); p.drain() })
+		below := &deaf{Conn: near, closed: make(chan struct{})}
+		c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
+		require.NoError(t, c.Handshake(t.Context()))
+		below.stuck.Store(true)
+		begin := time.Now()
+		require.NoError(t, c.Close())
+		require.LessOrEqual(t, time.Since(begin), 100*time.Millisecond) // of the bubble
+	})
+}
+
+// Nobody can get the answers any more, and the reader must not wait for that.
+func TestAnswersThatCannotBeWrittenDoNotStopTheReader(t *testing.T) {
+	c, below := counted(t, func(p *peer) {
+		p.send([]byte{52}, []byte{80, 1})
+		for range 6 {
+			p.send(ssh.Marshal(struct {
+				Data []byte `sshtype:"192"`
+			}{make([]byte, 30000)}))
+		}
+		p.send([]byte{80, 2})
+		p.drain()
+	})
+	for _, want := range [][]byte{{52}, {80, 1}} {
+		p, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, want, p)
+	}
+	below.fail()
+	require.ErrorIs(t, c.WritePacket([]byte{90}), os.ErrPermission)
+	p, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{80, 2}, p)
+}
+
+func TestWaitForVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, wait := range []bool{false, true} {
+			near, far := sshtest.Pipe()
+			below := &counter{Conn: near}
+			c := transport.Client(below, &transport.Config{
+				HostKey:        transport.FixedHostKey(hostKey().PublicKey()),
+				WaitForVersion: wait,
+			})
+			done := make(chan error, 1)
+			go func() { done <- c.Handshake(t.Context()) }()
+			synctest.Wait()
+			require.Equal(t, !wait, below.count() == 1, "nobody has heard of the server yet")
+			playOver(t, far, &script{}, func(p *peer) { p.handshake(); p.drain() })
+			require.NoError(t, <-done)
+			require.NoError(t, c.Close())
+			require.NoError(t, far.Close())
+		}
 	})
 }

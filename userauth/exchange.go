@@ -47,16 +47,18 @@ func (l *login) failure(err error) *Error {
 	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Err: err}
 }
 
-// send sends one packet and returns the server's answer to it.
-func (l *login) send(packet []byte) (Reply, error) {
+// send sends packets and returns the server's answer.
+func (l *login) send(packets ...[]byte) (Reply, error) {
 	if l.err != nil {
 		return Reply{}, l.err
 	}
 	if l.granted {
 		return Reply{}, errors.New("the server has already granted access")
 	}
-	if err := l.t.WritePacket(packet); err != nil {
-		return Reply{}, l.fail(err)
+	for _, p := range packets {
+		if err := l.t.WritePacket(p); err != nil {
+			return Reply{}, l.fail(err)
+		}
 	}
 	for {
 		packet, err := l.t.ReadPacket()
@@ -178,14 +180,16 @@ func (x *Exchange) Request(payload []byte) (Reply, error) {
 	return l.send(x.request(payload))
 }
 
-// Send sends a message of the method's own, with a number from 60 to 79 in its
-// first byte, and waits for the server's answer as Request does. A method whose
-// conversation the server can prolong bounds it itself.
-func (x *Exchange) Send(packet []byte) (Reply, error) {
-	if len(packet) == 0 || packet[0] < msgMethodFirst || packet[0] > msgMethodLast {
-		return Reply{}, fmt.Errorf("a method may send messages %d to %d only", msgMethodFirst, msgMethodLast)
+// Send sends messages of the method's own, with a number from 60 to 79 in the
+// first byte, and waits for the server's answer to the last of them as Request
+// does. A method whose conversation the server can prolong bounds it itself.
+func (x *Exchange) Send(packets ...[]byte) (Reply, error) {
+	for _, p := range packets {
+		if len(p) == 0 || p[0] < msgMethodFirst || p[0] > msgMethodLast {
+			return Reply{}, fmt.Errorf("a method may send messages %d to %d only", msgMethodFirst, msgMethodLast)
+		}
 	}
-	return x.login.send(packet)
+	return x.login.send(packets...)
 }
 
 // SignedData returns what a signature in a request must cover, RFC 4252

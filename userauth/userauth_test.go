@@ -463,3 +463,32 @@ func TestOneMethodValueServesManyLogins(t *testing.T) {
 		require.Len(t, p.requests(t), 1)
 	}
 }
+
+// twoAtOnce is a method whose last two messages have one answer, as the last
+// token and the MIC of gssapi-with-mic have (RFC 4462 section 3.5).
+type twoAtOnce struct{}
+
+func (twoAtOnce) Name() string { return "two-at-once@example.com" }
+
+func (twoAtOnce) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	reply, err := x.Request(nil)
+	if err != nil || reply.Status != userauth.Message {
+		return reply, err
+	}
+	return x.Send([]byte{61, 't'}, []byte{66, 'm'})
+}
+
+func TestMessagesThatShareAnAnswer(t *testing.T) {
+	p := newPeer(func(packet []byte) [][]byte {
+		switch packet[0] {
+		case 50:
+			return [][]byte{{60}}
+		case 66:
+			return [][]byte{{52}}
+		}
+		return nil
+	})
+	err := userauth.Authenticate(t.Context(), p, &userauth.Config{User: "bob", Methods: []userauth.Method{twoAtOnce{}}})
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{{61, 't'}, {66, 'm'}}, p.written[1:])
+}
