@@ -95,7 +95,12 @@ var everything = map[string]func(t *testing.T) *sshtest.Server{
 		return sshtest.NewServer(t, o)
 	},
 	"openssh": func(t *testing.T) *sshtest.Server {
-		return sshtest.OpenSSH(t, &sshtest.DaemonOptions{HostCA: sshtest.NewSigner(t, ssh.KeyAlgoECDSA256)})
+		return sshtest.OpenSSH(t, &sshtest.DaemonOptions{
+			HostCA: sshtest.NewSigner(t, ssh.KeyAlgoECDSA256),
+			// Since OpenSSH 10.0 these are not in sshd's default.
+			Config: []string{"KexAlgorithms +diffie-hellman-group14-sha256,diffie-hellman-group16-sha512," +
+				"diffie-hellman-group18-sha512,diffie-hellman-group-exchange-sha256"},
+		})
 	},
 	"dropbear": func(t *testing.T) *sshtest.Server { return sshtest.Dropbear(t, nil) },
 }

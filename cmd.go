@@ -45,7 +45,9 @@ type Cmd struct {
 	// POSIX shell, and shows the values in its list of processes.
 	EnvFallback bool
 
-	// PTY asks for a pseudo-terminal. All output comes by Stdout then.
+	// PTY asks for a pseudo-terminal. All output comes by Stdout then. A nil
+	// Stdin leaves the terminal's input open: some servers (Dropbear 2026.94,
+	// say) hang up a terminal whose input ends.
 	PTY *channel.PTY
 
 	// Cancel is called when the context has ended while the command runs; nil

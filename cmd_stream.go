@@ -59,7 +59,7 @@ func (c *Cmd) startCopying() {
 	switch {
 	case c.Stdin != nil:
 		go c.copyInput()
-	case !c.streams.stdinPiped:
+	case !c.streams.stdinPiped && c.PTY == nil:
 		c.Session.CloseWrite()
 	}
 }

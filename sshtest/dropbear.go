@@ -22,9 +22,10 @@ import (
 // test fails if dropbear is not installed. In this mode dropbear logs to
 // syslog, so Log knows only of a dropbear that could not start.
 //
-// Before version 2025.87, dropbear reads authorized keys from the home
-// directory only. It then runs in a mount namespace of its own, in which the
-// user's home is the temporary directory; that takes Linux and unshare(1).
+// Dropbear reads authorized keys from the home directory, and newer versions
+// from elsewhere only if nobody else can write to any directory above, as
+// everybody can to /tmp. So it runs in a mount namespace of its own, in which
+// the user's home is the temporary directory; that takes Linux and unshare(1).
 func Dropbear(tb testing.TB, options *DaemonOptions) *Server {
 	tb.Helper()
 	dropbear := program(tb, "dropbear", "dropbear-bin")
@@ -36,13 +37,7 @@ func Dropbear(tb testing.TB, options *DaemonOptions) *Server {
 	d.check(os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
 	d.write("home/.ssh/authorized_keys", d.authorizedKeys())
 
-	usage, _ := exec.Command(dropbear, "-h").CombinedOutput() // its status says nothing
-	if bytes.Contains(usage, []byte("\n-D")) {
-		d.command = []string{dropbear, "-D", filepath.Join(home, ".ssh")}
-	} else {
-		d.command = append(d.withHome(home), dropbear)
-	}
-	d.command = append(d.command, "-i", "-s")
+	d.command = append(d.withHome(home), dropbear, "-i", "-s")
 	// Dropbear takes four host keys at most.
 	d.keys = slices.DeleteFunc(slices.Clone(d.keys), func(k hostKey) bool {
 		return k.signer.PublicKey().Type() == ssh.KeyAlgoECDSA384
@@ -70,8 +65,8 @@ func (d *daemon) withHome(home string) []string {
 	command = append(command, "sh", "-c", `mount --bind "$0" /etc/passwd && exec "$@"`, passwd)
 	try := exec.Command(command[0], append(command[1:], "true")...)
 	if out, err := try.CombinedOutput(); err != nil {
-		d.tb.Fatalf("sshtest: this dropbear takes its authorized keys from the home directory only, "+
-			"and a private one cannot be made here (%v: %s); dropbear 2025.87 or newer needs none", err, bytes.TrimSpace(out))
+		d.tb.Fatalf("sshtest: dropbear takes its authorized keys from the home directory, "+
+			"and a private one cannot be made here with unshare: %v: %s", err, bytes.TrimSpace(out))
 	}
 	return command
 }
