@@ -33,8 +33,8 @@ var cipherModes = map[string]*cipherMode{
 	"aes256-ctr":                    {32, 16, false, newCTR},
 }
 
-// gcmCipher is AES-GCM after RFC 5647 as OpenSSH PROTOCOL section 1.6 has it: packet_length is
-// sent in clear, as additional data.
+// gcmCipher is AES-GCM after RFC 5647 as OpenSSH PROTOCOL section 1.6 has it:
+// packet_length is sent in clear, as additional data.
 type gcmCipher struct {
 	aead  cipher.AEAD
 	nonce [12]byte // 4 bytes fixed, then the invocation counter

@@ -16,10 +16,10 @@ import (
 // chacha20poly1305 is faster than the plain stream.
 const chachaShort = 256
 
-// chachaCipher is chacha20-poly1305@openssh.com (OpenSSH
-// PROTOCOL section 1.7). The nonce is the sequence number, one key
-// encrypts packet_length, the other one the rest; Poly1305, keyed by the first
-// block of the second one's stream, covers both ciphertexts.
+// chachaCipher is chacha20-poly1305@openssh.com, OpenSSH PROTOCOL section 1.7.
+// The nonce is the sequence number, one key encrypts packet_length, the other
+// one the rest; Poly1305, keyed by the first block of the second one's stream,
+// covers both ciphertexts.
 type chachaCipher struct {
 	lengthKey, contentKey [32]byte
 	content               cipher.AEAD              // by contentKey; see crypt
@@ -83,8 +83,8 @@ func (c *chachaCipher) cryptLength(seq uint32, b []byte) {
 }
 
 // begin returns the stream of the content, positioned at its second block, and
-// the Poly1305 key that its first block gives.
-// It returns a value, so that nothing is allocated for each packet.
+// the Poly1305 key that its first block gives. The stream is a value, so that
+// nothing is allocated for each packet.
 func (c *chachaCipher) begin(seq uint32) (stream chacha20.Cipher, key [32]byte) {
 	nonce := chachaNonce(seq)
 	s, err := chacha20.NewUnauthenticatedCipher(c.contentKey[:], nonce[:])
