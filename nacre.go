@@ -40,8 +40,8 @@ type Config struct {
 	// HostKey verifies the server. It is required.
 	HostKey transport.HostKeyVerifier
 
-	// Auth are the authentication methods, tried in order. At least one is
-	// required.
+	// Auth are the authentication methods, tried in order. Without any, Dial
+	// fails once the server is verified.
 	Auth []userauth.Method
 
 	// Banner gets the server's messages before authentication is done, clean

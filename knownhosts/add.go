@@ -19,7 +19,8 @@ import (
 //
 // A missing file is created with mode 0600, and its directories with 0700; one that exists keeps its mode and owner,
 // and a symbolic link stays one. The line goes out in a single write in append mode, so that several processes may
-// add to one file. When writing fails nothing is recorded in memory either.
+// add to one file; two that learn the same key at once may both write it, as with OpenSSH. When writing fails nothing is
+// recorded in memory either.
 func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to add")
@@ -28,7 +29,7 @@ func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	if !recordable(t.host) {
+	if !recordable(t.host) || len(t.name) > maxPattern {
 		return fmt.Errorf("knownhosts: host name %s cannot be written to known_hosts", quote(t.host))
 	}
 	key = plainKey(key)

@@ -25,7 +25,7 @@ func checkCertificate(cert *ssh.Certificate, host string) error {
 	case cert.CertType != ssh.HostCert:
 		return errors.New("it is not a host certificate")
 	case len(cert.ValidPrincipals) == 0:
-		// To x/crypto it would be good for every host, and so it was to OpenSSH before 10.3 (CVE-2024-7594).
+		// To x/crypto it would be good for every host, and so it was to OpenSSH before 10.3.
 		return errors.New("it names no host")
 	case len(cert.ValidPrincipals) > maxPrincipals:
 		return fmt.Errorf("it names more than %d hosts", maxPrincipals)

@@ -28,13 +28,14 @@ func parsePatterns(field string) (patternList, error) {
 	return patternList(strings.Join(patterns, ",")), nil
 }
 
-// trimDot takes the dot off a fully qualified name. Behind an asterisk it stays: "*." must not become "*".
+// trimDot takes the dot off a fully qualified name. Behind an asterisk it stays, "*." must not become "*", unless the
+// pattern is one that excludes.
 func trimDot(pattern string) string {
 	name, port := pattern, ""
 	if i := strings.LastIndex(pattern, "]:"); i >= 0 {
 		name, port = pattern[:i], pattern[i:]
 	}
-	if strings.HasSuffix(name, "*.") {
+	if strings.HasSuffix(name, "*.") && !strings.HasPrefix(name, "!") {
 		return pattern
 	}
 	return strings.TrimSuffix(name, ".") + port

@@ -54,7 +54,7 @@ func parseFingerprint(s string) (string, error) {
 	if encoded, ok := strings.CutPrefix(s, "MD5:"); ok {
 		encoded = lower(encoded)
 		sum, err := hex.DecodeString(strings.ReplaceAll(encoded, ":", ""))
-		if err != nil || len(sum) != md5.Size || len(encoded) != 3*md5.Size-1 {
+		if err != nil || len(sum) != md5.Size || strings.ReplaceAll(fmt.Sprintf("% x", sum), " ", ":") != encoded {
 			return "", fmt.Errorf("%q is not followed by %d hexadecimal pairs between colons", "MD5:", md5.Size)
 		}
 		return "MD5:" + encoded, nil

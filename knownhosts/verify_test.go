@@ -59,6 +59,7 @@ func TestNamesThatDifferAreNotTakenForOneAnother(t *testing.T) {
 		{"host", "host..:22"},
 		{"!host.,*", "host:22"},
 		{"!host,*", "host.:22"},
+		{"!hos*.,*", "host.:22"},
 		{"fe80::1", "[fe80::1%eth0]:22"},
 		{"fe80::1%eth1", "[fe80::1%eth0]:22"},
 		{"[host]:2222", "host:2223"},

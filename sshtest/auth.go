@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -43,7 +44,7 @@ func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 		}
 		config.AddHostKey(certSigner)
 	}
-	if len(o.Factors) > 0 && o.Factors[0] == "none" {
+	if slices.Equal(o.Factors, []string{"none"}) {
 		config.NoClientAuth = true
 		return config, nil
 	}
@@ -62,7 +63,7 @@ func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 func (s *Server) factors(o *Options, methods []string) (ssh.ServerAuthCallbacks, error) {
 	all := ssh.ServerAuthCallbacks{
 		PasswordCallback:            s.checkPassword,
-		PublicKeyCallback:           s.keyChecker(o).Authenticate,
+		PublicKeyCallback:           s.keyCallback(o),
 		KeyboardInteractiveCallback: s.asker(o.Questions),
 	}
 	if len(methods) == 0 {
@@ -90,6 +91,9 @@ func (s *Server) factors(o *Options, methods []string) (ssh.ServerAuthCallbacks,
 			return then(next)(all.PublicKeyCallback(conn, key))
 		}
 	case "keyboard-interactive":
+		if len(o.Questions) == 0 {
+			return one, errors.New("sshtest: factor keyboard-interactive without Questions")
+		}
 		one.KeyboardInteractiveCallback = func(conn ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 			return then(next)(all.KeyboardInteractiveCallback(conn, ask))
 		}
@@ -114,6 +118,19 @@ func (s *Server) checkPassword(conn ssh.ConnMetadata, password []byte) (*ssh.Per
 		return nil, errDenied
 	}
 	return nil, nil
+}
+
+// keyCallback lets in the one user that there is. x/crypto's checker knows only
+// whom a certificate is for, and one for nobody in particular is for anybody.
+func (s *Server) keyCallback(o *Options) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+	checker := s.keyChecker(o)
+	return func(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		cert, ok := key.(*ssh.Certificate)
+		if conn.User() != s.User || ok && len(cert.ValidPrincipals) == 0 {
+			return nil, errDenied
+		}
+		return checker.Authenticate(conn, key)
+	}
 }
 
 // keyChecker accepts the keys that options name, and the certificates.

@@ -1,6 +1,7 @@
 package sshtest_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,6 +68,18 @@ func TestAuthentication(t *testing.T) {
 			options: sshtest.Options{UserCA: ca.PublicKey()}, denied: true,
 			auth: func(s *sshtest.Server) []ssh.AuthMethod {
 				return []ssh.AuthMethod{key(sshtest.NewCertSigner(t, ca, other, ssh.UserCert, "mallory"))}
+			},
+		},
+		"another user with a certificate": {
+			options: sshtest.Options{UserCA: ca.PublicKey()}, denied: true, user: "mallory",
+			auth: func(s *sshtest.Server) []ssh.AuthMethod {
+				return []ssh.AuthMethod{key(sshtest.NewCertSigner(t, ca, other, ssh.UserCert, "mallory"))}
+			},
+		},
+		"certificate for nobody": {
+			options: sshtest.Options{UserCA: ca.PublicKey()}, denied: true,
+			auth: func(s *sshtest.Server) []ssh.AuthMethod {
+				return []ssh.AuthMethod{key(sshtest.NewCertSigner(t, ca, other, ssh.UserCert))}
 			},
 		},
 		"keyboard-interactive": {
@@ -145,6 +158,22 @@ func TestMaxAuthTries(t *testing.T) {
 }
 
 func TestUnknownFactorIsAnError(t *testing.T) {
-	_, err := sshtest.StartServer(&sshtest.Options{Factors: []string{"publickey", "retina"}})
-	require.EqualError(t, err, `sshtest: unknown factor "retina"`)
+	for want, factors := range map[string][]string{
+		`sshtest: unknown factor "retina"`:                       {"publickey", "retina"},
+		`sshtest: unknown factor "none"`:                         {"none", "publickey"},
+		"sshtest: factor keyboard-interactive without Questions": {"keyboard-interactive"},
+	} {
+		_, err := sshtest.StartServer(&sshtest.Options{Factors: factors})
+		require.EqualError(t, err, want)
+	}
+}
+
+// sshd_config has quotes and percent signs of its own.
+func TestDaemonInADirectoryWithAnyName(t *testing.T) {
+	dir := t.TempDir() + "/100% of %h"
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	t.Setenv("TMPDIR", dir)
+	t.Run("50%done", func(t *testing.T) {
+		require.NoError(t, newSession(t, sshtest.OpenSSH(t, nil)).Run("true"))
+	})
 }

@@ -31,7 +31,7 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 	}
 	config := slices.Clone(d.options.Config)
 	config = append(config,
-		"AuthorizedKeysFile "+d.write("authorized_keys", d.authorizedKeys()),
+		"AuthorizedKeysFile "+strings.ReplaceAll(quoted(d.write("authorized_keys", d.authorizedKeys())), "%", "%%"),
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"PermitRootLogin yes",
@@ -45,7 +45,7 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 		"LogLevel VERBOSE",
 	)
 	if ca := d.options.UserCA; ca != nil {
-		config = append(config, "TrustedUserCAKeys "+d.write("user_ca.pub", ssh.MarshalAuthorizedKey(ca)))
+		config = append(config, "TrustedUserCAKeys "+quoted(d.write("user_ca.pub", ssh.MarshalAuthorizedKey(ca))))
 	}
 	if ca := d.options.HostCA; ca != nil {
 		d.server.hostCA = ca.PublicKey()
@@ -58,6 +58,9 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 	return d.start()
 }
 
+// quoted is a path as sshd_config takes it: the name of a test may have spaces.
+func quoted(path string) string { return `"` + path + `"` }
+
 // opensshKey writes a host key, and its certificate where there is an
 // authority, and returns the lines that name them.
 func (d *daemon) opensshKey(i int, k hostKey) []string {
@@ -65,11 +68,11 @@ func (d *daemon) opensshKey(i int, k hostKey) []string {
 	block, err := ssh.MarshalPrivateKey(k.private, "")
 	d.check(err)
 	name := fmt.Sprintf("host_key_%d", i)
-	lines := []string{"HostKey " + d.write(name, pem.EncodeToMemory(block))}
+	lines := []string{"HostKey " + quoted(d.write(name, pem.EncodeToMemory(block)))}
 	if ca := d.options.HostCA; ca != nil {
 		cert, err := newCertificate(ca, k.signer.PublicKey(), ssh.HostCert, "127.0.0.1", "localhost")
 		d.check(err)
-		lines = append(lines, "HostCertificate "+d.write(name+"-cert.pub", ssh.MarshalAuthorizedKey(cert)))
+		lines = append(lines, "HostCertificate "+quoted(d.write(name+"-cert.pub", ssh.MarshalAuthorizedKey(cert))))
 	}
 	return lines
 }

@@ -22,7 +22,7 @@ type Server struct {
 	User     string          // the only user who may log in
 	Password string          // that user's; empty where passwords are not accepted
 	Signer   ssh.Signer      // a client's key that is accepted
-	HostKey  ssh.PublicKey   // the first of HostKeys
+	HostKey  ssh.PublicKey   // the first of HostKeys; of a daemon, one of several that it may show
 	HostKeys []ssh.PublicKey // every host key, certificates not among them
 
 	hostCA   ssh.PublicKey  // nil where the host keys have no certificates

@@ -16,7 +16,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 
 	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/connection"
@@ -29,20 +28,18 @@ import (
 const data = "This data will be echoed back to us by \"cat.\"\r\n"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := run(ctx, os.Args[1:])
+	err := run(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "cat:", err)
+		fmt.Fprintln(os.Stderr, "cat:", login.OneLine(err))
 		os.Exit(255)
 	}
 }
 
 // run finds out where to connect to: to the target, or to a server of our own.
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
 	var flags login.Flags
 	set := flag.NewFlagSet("cat", flag.ContinueOnError)
 	if err := flags.Parse(set, "[flags] [user@host[:port]]", args); err != nil {
@@ -52,6 +49,8 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("one target, not %d", set.NArg())
 	}
 	if set.NArg() == 0 {
+		ctx, stop := login.Interruptible()
+		defer stop()
 		server, err := sshtest.StartServer(nil)
 		if err != nil {
 			return err
@@ -73,6 +72,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer flags.Close()
+	ctx, stop := login.Interruptible() // from here on: nothing above waits for anything but the user
+	defer stop()
 	return cat(ctx, user, addr, hostKey, methods...)
 }
 
@@ -99,6 +100,8 @@ func cat(ctx context.Context, user, addr string, hostKey transport.HostKeyVerifi
 	// RFC 4254: channels. From here on the packets are the connection's.
 	conn := connection.New(t, nil)
 	defer conn.Close()
+	// Streams know deadlines and no contexts: close what they run on.
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	// RFC 4254 section 6: one of these channels is a session that runs cat.
 	session, err := channel.NewSession(ctx, conn)

@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/nacre-ssh/nacre"
@@ -23,24 +22,30 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:])
-	stop()
+	err := run(os.Args[1:])
 	var exit *channel.ExitError
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 	case errors.As(err, &exit) && exit.Signal == "":
 		os.Exit(exit.Status & 0xff)
 	default:
-		fmt.Fprintln(os.Stderr, "exec:", err)
+		fmt.Fprintln(os.Stderr, "exec:", login.OneLine(err))
 		os.Exit(255)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
 	var flags login.Flags
 	set := flag.NewFlagSet("exec", flag.ContinueOnError)
-	passwordEnv := set.String("password-env", "", "environment `variable` that holds the password")
+	var password *string
+	set.Func("password-env", "environment `variable` that holds the password", func(name string) error {
+		value, ok := os.LookupEnv(name)
+		if !ok {
+			return fmt.Errorf("%s is not set", name)
+		}
+		password = &value
+		return nil
+	})
 	if err := flags.Parse(set, "[flags] user@host[:port] command…", args); err != nil {
 		return err
 	}
@@ -56,13 +61,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer flags.Close()
-	if *passwordEnv != "" {
-		password, ok := os.LookupEnv(*passwordEnv)
-		if !ok {
-			return fmt.Errorf("-password-env: %s is not set", *passwordEnv)
-		}
-		methods = append(methods, userauth.Password(password), userauth.KeyboardInteractive(answer(password)))
+	if password != nil {
+		methods = append(methods, userauth.Password(*password), userauth.KeyboardInteractive(answer(*password)))
 	}
+	ctx, stop := login.Interruptible()
+	defer stop()
 
 	client, err := nacre.Dial(ctx, set.Arg(0), &nacre.Config{HostKey: hostKey, Auth: methods})
 	if err != nil {

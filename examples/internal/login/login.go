@@ -4,15 +4,18 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -34,7 +37,11 @@ type Flags struct {
 func (f *Flags) Parse(set *flag.FlagSet, usage string, args []string) error {
 	set.StringVar(&f.identity, "i", "", "private key `file`; default: the agent and the keys in ~/.ssh")
 	set.StringVar(&f.knownHosts, "known-hosts", "", "known_hosts `file`; default: ~/.ssh/known_hosts")
-	set.StringVar(&f.fingerprint, "fingerprint", "", "accept the host key with this `fingerprint`, SHA256:…, and no other")
+	set.Func("fingerprint", "accept the host key with this `fingerprint`, SHA256:…, and no other", func(s string) error {
+		f.fingerprint = s
+		_, err := knownhosts.Fingerprint(s) // an empty one, from an unset variable, is none
+		return err
+	})
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
 	err := set.Parse(args)
@@ -81,11 +88,7 @@ func (f *Flags) Auth() ([]userauth.Method, error) {
 			methods = append(methods, userauth.Agent(agent.NewClient(c)))
 		}
 	}
-	signers, err := defaultKeys()
-	if err != nil {
-		return nil, err
-	}
-	if len(signers) > 0 {
+	if signers := defaultKeys(); len(signers) > 0 {
 		methods = append(methods, userauth.PublicKeys(signers...))
 	}
 	return methods, nil
@@ -98,34 +101,25 @@ func (f *Flags) Close() {
 	}
 }
 
-// defaultKeys reads the keys that OpenSSH would look for. Those that are
-// missing, or want a passphrase, are passed over.
-func defaultKeys() ([]ssh.Signer, error) {
+// defaultKeys reads the keys that OpenSSH would look for. Nobody has named
+// them, so those that are missing, want a passphrase or are no keys are passed
+// over.
+func defaultKeys() []ssh.Signer {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	var signers []ssh.Signer
 	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		file := filepath.Join(home, ".ssh", name)
-		data, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
+		data, err := os.ReadFile(filepath.Join(home, ".ssh", name))
+		if err != nil {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if signer, err := ssh.ParsePrivateKey(data); err == nil {
+			signers = append(signers, signer)
 		}
-		signer, err := ssh.ParsePrivateKey(data)
-		var encrypted *ssh.PassphraseMissingError
-		if errors.As(err, &encrypted) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		signers = append(signers, signer)
 	}
-	return signers, nil
+	return signers
 }
 
 // readKey reads a private key and asks for its passphrase if it has one.
@@ -164,15 +158,37 @@ func readPassphrase(file string) ([]byte, error) {
 }
 
 // SplitTarget splits "user@host[:port]" for those who stack the layers by
-// hand: into the user, and the address to dial and to look up.
+// hand: into the user, and the address to dial and to look up. nacre.Dial does
+// that by itself.
 func SplitTarget(target string) (user, addr string, err error) {
-	i := strings.LastIndexByte(target, '@')
-	if i <= 0 || i == len(target)-1 {
+	at := strings.LastIndexByte(target, '@')
+	user, host, port := target[:max(at, 0)], target[at+1:], "22"
+	if h, p, err := net.SplitHostPort(host); err == nil {
+		host, port = h, p
+	} else if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
+		host = ip.String()
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if user == "" || host == "" || strings.Contains(target, "/") || strings.ContainsAny(host, "[]") || err != nil || n == 0 {
 		return "", "", fmt.Errorf("target %q is not user@host[:port]", target)
 	}
-	user, host := target[:i], target[i+1:]
-	if _, _, err := net.SplitHostPort(host); err != nil {
-		return user, net.JoinHostPort(strings.Trim(host, "[]"), "22"), nil
-	}
-	return user, host, nil
+	return user, net.JoinHostPort(host, port), nil
+}
+
+// Interruptible returns a context that ends at the first Ctrl-C; the second one
+// ends the program at once.
+func Interruptible() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// OneLine is an error's text without what would disturb a terminal.
+func OneLine(err error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, err.Error())
 }
