@@ -25,8 +25,7 @@ func hello(ctx context.Context, target, file string, signer ssh.Signer) ([]byte,
 		return nil, err
 	}
 	client, err := nacre.Dial(ctx, target, &nacre.Config{
-		HostKey: hosts,
-		Auth:    []userauth.Method{userauth.PublicKeys(signer)},
+		HostKey: hosts, Auth: []userauth.Method{userauth.PublicKeys(signer)},
 	})
 	if err != nil {
 		return nil, err
