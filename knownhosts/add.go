@@ -12,15 +12,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Add records key for addr, "host:port" as for [DB.VerifyHostKey], in memory and at the end of the file that was named
-// first to [Load]. The caller has made sure that the key is right; a key that differs from those on record is recorded
-// beside them. Of a certificate the plain key is recorded. A key that is on record for addr already is not recorded
-// again, and a revoked one is refused with a [*KeyError].
+// Add records key for addr, "host:port" as for [DB.VerifyHostKey], in memory
+// and at the end of the file that was named first to [Load]. The caller has
+// made sure that the key is right; a key that differs from those on record is
+// recorded beside them. Of a certificate the plain key is recorded. A key that
+// is on record for addr already is not recorded again, and a revoked one is
+// refused with a [*KeyError].
 //
-// A missing file is created with mode 0600, and its directories with 0700; one that exists keeps its mode and owner,
-// and a symbolic link stays one. The line goes out in a single write in append mode, so that several processes may
-// add to one file; two that learn the same key at once may both write it, as with OpenSSH. When writing fails nothing is
-// recorded in memory either.
+// A missing file is created with mode 0600, and its directories with 0700; one
+// that exists keeps its mode and owner, and a symbolic link stays one. The line
+// goes out in a single write in append mode, so that several processes may add
+// to one file; two that learn the same key at once may both write it, as with
+// OpenSSH. When writing fails nothing is recorded in memory either.
 func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to add")
@@ -57,15 +60,16 @@ func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	return nil
 }
 
-// recordable reports whether a line that begins with host means just that host: no marker, list, pattern or hash, and
-// no second line.
+// recordable reports whether a line that begins with host means just that host:
+// no marker, list, pattern or hash, and no second line.
 func recordable(host string) bool {
 	return !strings.ContainsFunc(host, func(r rune) bool {
 		return !unicode.IsPrint(r) || strings.ContainsRune(" @?*#[]|'\"\\!,", r)
 	})
 }
 
-// appendLine adds text, which ends with a line feed, to a file that other processes may be adding to.
+// appendLine adds text, which ends with a line feed, to a file that other
+// processes may be adding to.
 func appendLine(name, text string) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return notRegular(name)
@@ -88,7 +92,8 @@ func appendLine(name, text string) error {
 	return f.Close()
 }
 
-// lacksNewline reports whether a line appended to f would be glued to the one before.
+// lacksNewline reports whether a line appended to f would be glued to the one
+// before.
 func lacksNewline(f *os.File) (bool, error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxQuoted bounds text of others that is repeated in an error, in bytes before quoting.
+	// maxQuoted bounds text of others that is repeated in an error, in bytes
+	// before quoting.
 	maxQuoted = 128
 	// maxShown bounds the lines that one error shows.
 	maxShown = 8
@@ -19,15 +20,16 @@ const (
 type Kind int
 
 const (
-	// Unknown: nothing is on record for the host. This is the only kind that may be answered by asking the user and
-	// adding the key.
+	// Unknown: nothing is on record for the host. This is the only kind that
+	// may be answered by asking the user and adding the key.
 	Unknown Kind = iota + 1
-	// Changed: other keys are on record for the host, of the same type or of others. Either the host has new keys
-	// or somebody is in between.
+	// Changed: other keys are on record for the host, of the same type or of
+	// others. Either the host has new keys or somebody is in between.
 	Changed
 	// Revoked: the key, or the authority that signed it, is on an @revoked line.
 	Revoked
-	// BadCertificate: a known authority signed the certificate, but it is not valid for this host now.
+	// BadCertificate: a known authority signed the certificate, but it is not
+	// valid for this host now.
 	BadCertificate
 )
 
@@ -52,16 +54,19 @@ type KeyError struct {
 	Key  ssh.PublicKey // as it was offered; may be an *ssh.Certificate
 	Kind Kind
 
-	// Known are the lines that speak against the key: for Changed all plain lines for the host, for Revoked the
-	// line that revokes it, for BadCertificate the line of the authority and then the plain lines. For Unknown
-	// there are none.
+	// Known are the lines that speak against the key: for Changed all plain
+	// lines for the host, for Revoked the line that revokes it, for
+	// BadCertificate the line of the authority and then the plain lines. For
+	// Unknown there are none.
 	Known []Line
 
-	// Err says what is wrong with the certificate if Kind is BadCertificate, and is nil otherwise.
+	// Err says what is wrong with the certificate if Kind is BadCertificate,
+	// and is nil otherwise.
 	Err error
 }
 
-// Error tells an operator in one line which key was offered, and which lines of which files speak against it.
+// Error tells an operator in one line which key was offered, and which lines of
+// which files speak against it.
 func (e *KeyError) Error() string {
 	offered := fmt.Sprintf("server %s offered %s", quote(e.Addr), describe(e.Key))
 	switch e.Kind {
@@ -114,7 +119,8 @@ func (e *LineError) Error() string {
 // Unwrap returns the reason.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// position is "file:number", which editors understand. A line that was added since the file was read has no number.
+// position is "file:number", which editors understand. A line that was added
+// since the file was read has no number.
 func position(file string, number int) string {
 	if file == "" {
 		file = "(in memory)"
@@ -125,8 +131,8 @@ func position(file string, number int) string {
 	return file + ":" + strconv.Itoa(number)
 }
 
-// describe returns type and fingerprint of a key as ssh-keygen -l shows them: of a certificate, those of the key that
-// it certifies, and its authority.
+// describe returns type and fingerprint of a key as ssh-keygen -l shows them:
+// of a certificate, those of the key that it certifies, and its authority.
 func describe(key ssh.PublicKey) string {
 	if key == nil {
 		return "no key"

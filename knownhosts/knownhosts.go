@@ -1,19 +1,24 @@
-// Package knownhosts decides whether a server's host key is the one it should be: from OpenSSH's known_hosts files,
-// or from fingerprints that the caller pins.
+// Package knownhosts decides whether a server's host key is the one it should
+// be: from OpenSSH's known_hosts files, or from fingerprints that the caller
+// pins.
 //
-// [DB], [Pin] and [Callback] have the method VerifyHostKey and so are host-key verifiers for the transport; a DB also
-// says which algorithms to negotiate, so that the server shows a key that is on record. The package needs nothing of
-// the other layers and serves any program that holds a host name and an ssh.PublicKey.
+// [DB], [Pin] and [Callback] have the method VerifyHostKey and so are host-key
+// verifiers for the transport; a DB also says which algorithms to negotiate, so
+// that the server shows a key that is on record. The package needs nothing of
+// the other layers and serves any program that holds a host name and an
+// ssh.PublicKey.
 //
-// The format is that of "SSH_KNOWN_HOSTS FILE FORMAT" in sshd(8), and decisions follow ssh(1): host name patterns,
-// negation, hashed names, "[host]:port", @cert-authority and @revoked. On purpose it departs in these points:
+// The format is that of "SSH_KNOWN_HOSTS FILE FORMAT" in sshd(8), and decisions
+// follow ssh(1): host name patterns, negation, hashed names, "[host]:port",
+// @cert-authority and @revoked. On purpose it departs in these points:
 //   - @revoked revokes a key for every host, as the manual has it, and not only for the names on its line;
 //   - a key recorded for the plain host name is no longer enough, certificate or not, once "[host]:port" has its own;
 //   - one trailing dot of a host name means nothing, and neither does a byte order mark;
 //   - host certificates name at least one host, and may do so by a pattern, as with OpenSSH since 10.3;
 //   - DSA keys and RSA certificates signed with SHA-1 are not understood.
 //
-// A line that cannot be understood never makes anything trusted. It is passed over, and [DB.Skipped] reports it.
+// A line that cannot be understood never makes anything trusted. It is passed
+// over, and [DB.Skipped] reports it.
 package knownhosts
 
 import (
@@ -36,8 +41,9 @@ const (
 	maxSkipped = 1000
 )
 
-// DB is the content of some known_hosts files. The zero DB knows no host and lives in memory only. A DB does not
-// notice when others change its files; load it again for that. All methods may be called concurrently.
+// DB is the content of some known_hosts files. The zero DB knows no host and
+// lives in memory only. A DB does not notice when others change its files; load
+// it again for that. All methods may be called concurrently.
 type DB struct {
 	file    string       // where Add writes; empty for a DB in memory
 	skipped []*LineError // complete once the DB is built
@@ -49,12 +55,14 @@ type DB struct {
 	revoked map[string]Line // @revoked lines by wire form of the key
 }
 
-// Load reads known_hosts files in the format of OpenSSH. Names are taken as they are: "~" is not expanded. The first
-// file is the one that [DB.Add] writes to.
+// Load reads known_hosts files in the format of OpenSSH. Names are taken as
+// they are: "~" is not expanded. The first file is the one that [DB.Add] writes
+// to.
 //
-// A missing file counts as an empty one, and so does [os.DevNull]. Any other file that cannot be read to its end, that
-// is no regular file (a directory, a FIFO, which is never opened) or that is larger than 64 MiB is an error, because
-// without it a revocation might go unseen.
+// A missing file counts as an empty one, and so does [os.DevNull]. Any other
+// file that cannot be read to its end, that is no regular file (a directory, a
+// FIFO, which is never opened) or that is larger than 64 MiB is an error,
+// because without it a revocation might go unseen.
 func Load(files ...string) (*DB, error) {
 	d := new(DB)
 	if err := d.load(systemFS{}, files); err != nil {
@@ -69,7 +77,8 @@ func Load(files ...string) (*DB, error) {
 // LoadFS is [Load] for files of fsys. What is added later stays in memory.
 func LoadFS(fsys fs.FS, files ...string) (*DB, error) {
 	for _, name := range files {
-		// Some file systems take such a name, "/etc/ssh/ssh_known_hosts" for one, for that of a missing file.
+		// Some file systems take such a name, "/etc/ssh/ssh_known_hosts" for
+		// one, for that of a missing file.
 		if !fs.ValidPath(name) {
 			return nil, fmt.Errorf("knownhosts: %w", &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid})
 		}
@@ -81,8 +90,9 @@ func LoadFS(fsys fs.FS, files ...string) (*DB, error) {
 	return d, nil
 }
 
-// Parse makes a DB of the content of a known_hosts file. Errors call it name. It keeps nothing of data, and what is
-// added later stays in memory. There is no error to return: [DB.Skipped] tells which lines were not understood.
+// Parse makes a DB of the content of a known_hosts file. Errors call it name.
+// It keeps nothing of data, and what is added later stays in memory. There is
+// no error to return: [DB.Skipped] tells which lines were not understood.
 func Parse(name string, data []byte) *DB {
 	d := new(DB)
 	for number := 1; len(data) > 0; number++ {
@@ -93,8 +103,9 @@ func Parse(name string, data []byte) *DB {
 	return d
 }
 
-// Skipped reports the lines that were not understood, in the order of the files: at most the first 1000 of them.
-// Such a line trusts nothing and, if it is an @revoked line, revokes nothing.
+// Skipped reports the lines that were not understood, in the order of the
+// files: at most the first 1000 of them. Such a line trusts nothing and, if it
+// is an @revoked line, revokes nothing.
 func (d *DB) Skipped() []*LineError {
 	return append([]*LineError(nil), d.skipped...)
 }
@@ -168,8 +179,8 @@ func (d *DB) read(name string, r io.Reader) error {
 	}
 }
 
-// readLine appends the next line to text. Of a line longer than maxLine it reads all, and returns just enough to be
-// recognized as too long.
+// readLine appends the next line to text. Of a line longer than maxLine it
+// reads all, and returns just enough to be recognized as too long.
 func readLine(r *bufio.Reader, text []byte) ([]byte, error) {
 	for {
 		chunk, err := r.ReadSlice('\n')

@@ -15,10 +15,12 @@ const (
 	markerAuthority = "@cert-authority"
 	markerRevoked   = "@revoked"
 
-	// separators stand between fields. Other white space, that of Unicode included, is part of a field.
+	// separators stand between fields. Other white space, that of Unicode
+	// included, is part of a field.
 	separators = " \t"
 
-	// hashMagic begins a hashed host name; "1" is HMAC-SHA1, the only kind there is.
+	// hashMagic begins a hashed host name; "1" is HMAC-SHA1, the only kind
+	// there is.
 	hashMagic = "|1|"
 )
 
@@ -30,12 +32,14 @@ type Line struct {
 	Key    ssh.PublicKey // never a certificate
 }
 
-// String returns the place of the line, and the type and SHA-256 fingerprint of its key.
+// String returns the place of the line, and the type and SHA-256 fingerprint of
+// its key.
 func (l Line) String() string {
 	return position(l.File, l.Number) + ": " + describe(l.Key)
 }
 
-// line is a Line together with the names it is about, which may be hashed and so cannot always be shown.
+// line is a Line together with the names it is about, which may be hashed and
+// so cannot always be shown.
 type line struct {
 	Line
 	hosts matcher
@@ -43,12 +47,14 @@ type line struct {
 
 // matcher is the first field of a line.
 type matcher interface {
-	// match reports whether the line is about name, which is in lower case and carries "[ ]:port" where that is due.
+	// match reports whether the line is about name, which is in lower case and
+	// carries "[ ]:port" where that is due.
 	match(name string) bool
 }
 
-// parseLine understands one line that is neither blank nor a comment. Everything doubtful is an error: read
-// generously, "@rovoked * ssh-ed25519 …" would be a host name and trust what it means to ban.
+// parseLine understands one line that is neither blank nor a comment.
+// Everything doubtful is an error: read generously, "@rovoked * ssh-ed25519 …"
+// would be a host name and trust what it means to ban.
 func parseLine(text string) (line, error) {
 	var l line
 	if strings.IndexByte(text, 0) >= 0 {

@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
-// maxPattern is OpenSSH's bound for one pattern of a list, beyond which it ignores the line.
+// maxPattern is OpenSSH's bound for one pattern of a list, beyond which it
+// ignores the line.
 const maxPattern = 1022
 
-// patternList is a comma-separated list of patterns in lower case. A pattern may contain the wildcards "*" and "?",
-// and a "!" before it excludes the names it matches from the whole list.
+// patternList is a comma-separated list of patterns in lower case. A pattern
+// may contain the wildcards "*" and "?", and a "!" before it excludes the names
+// it matches from the whole list.
 type patternList string
 
 func parsePatterns(field string) (patternList, error) {
@@ -28,8 +30,8 @@ func parsePatterns(field string) (patternList, error) {
 	return patternList(strings.Join(patterns, ",")), nil
 }
 
-// trimDot takes the dot off a fully qualified name. Behind an asterisk it stays, "*." must not become "*", unless the
-// pattern is one that excludes.
+// trimDot takes the dot off a fully qualified name. Behind an asterisk it
+// stays, "*." must not become "*", unless the pattern is one that excludes.
 func trimDot(pattern string) string {
 	name, port := pattern, ""
 	if i := strings.LastIndex(pattern, "]:"); i >= 0 {
@@ -56,8 +58,9 @@ func (l patternList) match(name string) bool {
 	return matched
 }
 
-// wildcardMatch reports whether pattern matches all of name. It only ever goes back to the last asterisk, since
-// whatever an earlier one could take, the last can take as well; so it needs at most len(pattern)*len(name) steps.
+// wildcardMatch reports whether pattern matches all of name. It only ever goes
+// back to the last asterisk, since whatever an earlier one could take, the last
+// can take as well; so it needs at most len(pattern)*len(name) steps.
 func wildcardMatch(pattern, name string) bool {
 	p, n := 0, 0
 	star, mark := -1, 0 // the last asterisk, and how much of name was consumed up to its end
@@ -79,7 +82,8 @@ func wildcardMatch(pattern, name string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// lower folds ASCII alone, as OpenSSH does. Unicode's folding would make a "k" of the Kelvin sign.
+// lower folds ASCII alone, as OpenSSH does. Unicode's folding would make a "k"
+// of the Kelvin sign.
 func lower(s string) string {
 	i := strings.IndexFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' })
 	if i < 0 {

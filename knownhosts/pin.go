@@ -15,18 +15,20 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Pin is a verifier that accepts the keys with certain fingerprints, whatever the host is called. It may be used
-// concurrently.
+// Pin is a verifier that accepts the keys with certain fingerprints, whatever
+// the host is called. It may be used concurrently.
 type Pin struct {
 	pins []string // canonical: as fingerprints returns them
 }
 
-// Fingerprint returns a verifier for keys with one of the given fingerprints, in the forms of ssh-keygen -l:
-// "SHA256:" with base64, or "MD5:" with hexadecimal pairs between colons. A fingerprint of another form is an error,
+// Fingerprint returns a verifier for keys with one of the given fingerprints,
+// in the forms of ssh-keygen -l: "SHA256:" with base64, or "MD5:" with
+// hexadecimal pairs between colons. A fingerprint of another form is an error,
 // and so is none at all.
 //
-// A certificate has the fingerprint of the key that it certifies. A server has keys of several types and shows just
-// one of them, so pin them all or set the transport's host-key algorithms to the type that is pinned.
+// A certificate has the fingerprint of the key that it certifies. A server has
+// keys of several types and shows just one of them, so pin them all or set the
+// transport's host-key algorithms to the type that is pinned.
 func Fingerprint(fingerprints ...string) (*Pin, error) {
 	if len(fingerprints) == 0 {
 		return nil, errors.New("knownhosts: no fingerprint given")
@@ -62,8 +64,8 @@ func parseFingerprint(s string) (string, error) {
 	return "", fmt.Errorf("begins neither with %q nor with %q", "SHA256:", "MD5:")
 }
 
-// VerifyHostKey returns nil if key has one of the fingerprints, and a [*PinError] if not. It waits for nothing, so ctx
-// is not consulted.
+// VerifyHostKey returns nil if key has one of the fingerprints, and a
+// [*PinError] if not. It waits for nothing, so ctx is not consulted.
 func (p *Pin) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to verify")
@@ -76,9 +78,11 @@ func (p *Pin) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.
 	return &PinError{Addr: addr, Key: key, Pins: slices.Clone(p.pins)}
 }
 
-// Callback makes a verifier of a callback for x/crypto/ssh: knownhosts.Callback(cb). Its errors are returned as they
-// are. The callback has no context, so it cannot be told to stop, and cannot say which keys it knows: a server that has
-// both shows its plain key and not its certificate, unless the HostKeyAlgorithms of the transport say otherwise.
+// Callback makes a verifier of a callback for x/crypto/ssh:
+// knownhosts.Callback(cb). Its errors are returned as they are. The callback
+// has no context, so it cannot be told to stop, and cannot say which keys it
+// knows: a server that has both shows its plain key and not its certificate,
+// unless the HostKeyAlgorithms of the transport say otherwise.
 type Callback ssh.HostKeyCallback
 
 // VerifyHostKey calls the callback. A nil Callback refuses every key.

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// keyTypes are the types of host keys that are understood, the strongest first, each with the algorithms that can
-// prove possession of such a key and with those of its certificates.
+// keyTypes are the types of host keys that are understood, the strongest first,
+// each with the algorithms that can prove possession of such a key and with
+// those of its certificates.
 var keyTypes = []struct {
 	name               string
 	plain, certificate []string
@@ -42,11 +43,13 @@ func supported(keyType string) bool {
 // target is what known_hosts calls an address.
 type target struct {
 	host string // lower case, without port, as a certificate names it
-	// name is "[host]:port", or for port 22 just the host. A key recorded for it counts first.
+	// name is "[host]:port", or for port 22 just the host. A key recorded for
+	// it counts first.
 	name string
 }
 
-// parseTarget takes an address apart as ssh(1) does: names in lower case, numeric addresses in their canonical form.
+// parseTarget takes an address apart as ssh(1) does: names in lower case,
+// numeric addresses in their canonical form.
 func parseTarget(addr string) (target, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -76,18 +79,22 @@ type record struct {
 	authorities []Line // for either
 }
 
-// VerifyHostKey returns nil if key is the right one for addr, which is "host:port" as the user named it and as
-// [net.JoinHostPort] writes it. Any refusal is a [*KeyError]; the only other errors are about a malformed addr and a
-// nil key. It asks nobody and waits for nothing, so ctx is not consulted; remote is not consulted either, as in
-// OpenSSH without CheckHostIP. It believes the caller that the server has proved to hold the key.
+// VerifyHostKey returns nil if key is the right one for addr, which is
+// "host:port" as the user named it and as [net.JoinHostPort] writes it. Any
+// refusal is a [*KeyError]; the only other errors are about a malformed addr
+// and a nil key. It asks nobody and waits for nothing, so ctx is not consulted;
+// remote is not consulted either, as in OpenSSH without CheckHostIP. It
+// believes the caller that the server has proved to hold the key.
 //
-// A key is right if it is on a line for the host, and a certificate if an authority on an @cert-authority line for
-// the host has signed it and it is valid for that host now; a certificate that is not right in this way is taken for
-// the plain key that it certifies. A key on an @revoked line, be it offered, certified or an authority's, is never
-// right.
+// A key is right if it is on a line for the host, and a certificate if an
+// authority on an @cert-authority line for the host has signed it and it is
+// valid for that host now; a certificate that is not right in this way is taken
+// for the plain key that it certifies. A key on an @revoked line, be it
+// offered, certified or an authority's, is never right.
 //
-// On a port other than 22 lines for "[host]:port" decide. Where there is none with a plain key, and for authorities
-// always, lines for the plain host name serve as well.
+// On a port other than 22 lines for "[host]:port" decide. Where there is none
+// with a plain key, and for authorities always, lines for the plain host name
+// serve as well.
 func (d *DB) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to verify")
@@ -121,13 +128,15 @@ func (d *DB) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.P
 	return refusal
 }
 
-// verifyPlain judges a key that is no certificate. Its error lacks the address and the offered key.
+// verifyPlain judges a key that is no certificate. Its error lacks the address
+// and the offered key.
 func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 	switch {
 	case index(r.plain, key) >= 0:
 		return nil
 	case len(r.plain) > 0:
-		// A key of another type counts as changed, too: an attacker picks the type that is not on record.
+		// A key of another type counts as changed, too: an attacker picks the
+		// type that is not on record.
 		return &KeyError{Kind: Changed, Known: r.plain}
 	case index(r.fallback, key) >= 0:
 		return nil
@@ -135,12 +144,14 @@ func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 	return &KeyError{Kind: Unknown}
 }
 
-// HostKeyAlgorithms returns the host-key algorithms that make the server at addr show a key that is on record, the
-// strongest first: those of all certificates if an authority is known for the host, then those of the plain keys
-// known. Revoked keys do not count. The result is nil if nothing is known.
+// HostKeyAlgorithms returns the host-key algorithms that make the server at
+// addr show a key that is on record, the strongest first: those of all
+// certificates if an authority is known for the host, then those of the plain
+// keys known. Revoked keys do not count. The result is nil if nothing is known.
 //
-// Whoever watches the handshake can tell from the order whether the host is known (CVE-2020-14145). That helps an
-// attacker only where unknown keys get accepted, which a DB by itself never does.
+// Whoever watches the handshake can tell from the order whether the host is
+// known (CVE-2020-14145). That helps an attacker only where unknown keys get
+// accepted, which a DB by itself never does.
 func (d *DB) HostKeyAlgorithms(addr string) []string {
 	t, err := parseTarget(addr)
 	if err != nil {
@@ -191,7 +202,8 @@ func (d *DB) find(t target) record {
 	return r
 }
 
-// revocation returns the line that revokes a key, or the one within a certificate, or the one that signed it.
+// revocation returns the line that revokes a key, or the one within a
+// certificate, or the one that signed it.
 func (d *DB) revocation(key ssh.PublicKey) (Line, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
