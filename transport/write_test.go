@@ -241,7 +241,6 @@ func TestWaitForVersion(t *testing.T) {
 			playOver(t, far, &script{}, func(p *peer) { p.handshake(); p.drain() })
 			require.NoError(t, <-done)
 			require.NoError(t, c.Close())
-			require.NoError(t, far.Close())
 		}
 	})
 }
