@@ -35,6 +35,8 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"PermitRootLogin yes",
+		// The user's own startup files, which bash reads for sshd, are no part of a test.
+		"SetEnv HOME="+quoted(d.dir),
 		"StrictModes no",
 		"UsePAM no",
 		"UseDNS no",
