@@ -38,6 +38,15 @@ type Config struct {
 	Ciphers           []string // for both directions
 	MACs              []string // for both directions; not used by AEAD ciphers
 
+	// ServerKeyExchanges are the methods that this server is expected to offer:
+	// the State of an earlier connection to it has them. The first message of
+	// the method that both sides then agree on leaves together with our
+	// KEXINIT, which saves a round trip. Nothing else depends on it: the server
+	// has to choose as always. When it offers something by which another
+	// method is chosen, Handshake fails with an error that is ErrAnticipation,
+	// before anything secret is sent, and the caller connects anew without.
+	ServerKeyExchanges []string
+
 	// ClientVersion is our identification string, "SSH-2.0-software comment"
 	// without CR LF, at most 253 bytes of printable ASCII.
 	ClientVersion string
@@ -80,6 +89,7 @@ func (c *Config) clone() Config {
 	e.HostKeyAlgorithms = orDefault(c.HostKeyAlgorithms, defaultHostKeyAlgorithms)
 	e.Ciphers = orDefault(c.Ciphers, defaultCiphers)
 	e.MACs = orDefault(c.MACs, defaultMACs)
+	e.ServerKeyExchanges = slices.Clone(c.ServerKeyExchanges)
 	setDefault(&e.ClientVersion, defaultVersion)
 	setDefault(&e.HandshakeTimeout, defaultHandshakeTimeout)
 	setDefault(&e.RekeyBytes, defaultRekeyBytes)

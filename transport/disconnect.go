@@ -33,6 +33,8 @@ func (c *Conn) disconnect(cause error) {
 	switch {
 	case errors.Is(cause, net.ErrClosed):
 		m.Reason, m.Description = reasonByApplication, "disconnected by user"
+	case errors.Is(cause, ErrAnticipation):
+		m.Reason, m.Description = reasonByApplication, "another key exchange was expected"
 	case errors.As(cause, &hostKey):
 		m.Reason, m.Description = reasonHostNotVerifiable, "host key not accepted"
 	case errors.As(cause, &negotiation):

@@ -48,6 +48,10 @@ func (e *NegotiationError) Error() string {
 		e.Kind, strings.Join(e.Ours, ","), clip(strings.Join(e.Theirs, ",")))
 }
 
+// ErrAnticipation is what Handshake fails with when Config.ServerKeyExchanges
+// was not what the server offers.
+var ErrAnticipation = errors.New("the server offers other methods than expected")
+
 // A HostKeyError says that the host key was not accepted: by the verifier,
 // whose error it wraps, because it could not prove its possession of the key,
 // or because the key is too weak or changed during the connection.

@@ -11,6 +11,8 @@ import (
 var (
 	Ciphers = defaultCiphers
 	MACs    = defaultMACs
+
+	KeyExchanges = defaultKeyExchanges
 )
 
 // ChaChaShort is where ChaCha20 changes from one implementation to another.

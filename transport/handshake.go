@@ -87,9 +87,14 @@ func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 	}
 }
 
-// greet sends the version and our first KEXINIT.
+// greet sends the version, our first KEXINIT, and the message that is
+// anticipated, if there is one.
 func (c *Conn) greet() (err error) {
 	init := ssh.Marshal(c.makeKexInit())
+	first, err := c.anticipate()
+	if err != nil {
+		return err
+	}
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
@@ -100,14 +105,43 @@ func (c *Conn) greet() (err error) {
 	if err := c.w.seal(init); err != nil {
 		return err
 	}
+	if first != nil {
+		if err := c.w.seal(first); err != nil {
+			return err
+		}
+	}
 	return c.w.flush()
+}
+
+// anticipation is a run of a method that has begun before the server's KEXINIT
+// has come. The flag of RFC 4253 section 7 stays unset, and this is not its
+// guess: where the expectation holds, the method is the one that is agreed on,
+// and its first message is due in any case.
+type anticipation struct {
+	name string
+	kex  kex
+}
+
+// anticipate begins the method that will be agreed on if the server offers
+// what is expected, and returns its first message; nil if nothing is.
+func (c *Conn) anticipate() (first []byte, err error) {
+	name := firstCommon(c.config.KeyExchanges, c.config.ServerKeyExchanges)
+	if name == "" {
+		return nil, nil
+	}
+	a := &anticipation{name: name, kex: kexMethods[name].new()}
+	if first, err = a.kex.begin(); err == nil {
+		c.anticipated = a
+	}
+	return first, err
 }
 
 // keyExchange is one exchange as the reader sees it.
 type keyExchange struct {
 	*algorithms
 	first                  bool
-	clientInit, serverInit []byte // payloads of the KEXINITs
+	clientInit, serverInit []byte   // payloads of the KEXINITs
+	offered                []string // the server's methods, as far as we have them
 	result                 *kexResult
 	key                    ssh.PublicKey // the host key
 	hash, session          []byte        // the exchange hash H, and that of the first exchange
@@ -157,6 +191,9 @@ func (c *Conn) record(x *keyExchange) {
 	s.ClientCipher, s.ClientMAC = x.clientCipher, x.clientMAC
 	s.ServerCipher, s.ServerMAC = x.serverCipher, x.serverMAC
 	s.StrictKex = x.strict
+	if x.first {
+		s.ServerKeyExchanges = x.offered
+	}
 }
 
 // agree negotiates, and settles whether the exchange is strict.
@@ -179,6 +216,12 @@ func (c *Conn) agree(x *keyExchange, kexInitSeq uint32) error {
 	} else if !x.strict && c.config.RequireStrictKex {
 		return &NegotiationError{Kind: "strict key exchange", Ours: []string{strictClient}, Theirs: theirs.KexAlgorithms}
 	}
+	x.offered = slices.DeleteFunc(slices.Clone(defaultKeyExchanges), func(name string) bool {
+		return !slices.Contains(theirs.KexAlgorithms, name)
+	})
+	if a := c.anticipated; x.first && a != nil && a.name != x.kex {
+		return fmt.Errorf("%w: %q was expected, and %q is agreed on", ErrAnticipation, a.name, x.kex)
+	}
 	if x.wrongGuess {
 		p, err := c.readKex(x)
 		if err == nil && p[0] == msgNewKeys {
@@ -191,14 +234,15 @@ func (c *Conn) agree(x *keyExchange, kexInitSeq uint32) error {
 
 // runKex runs the method that was agreed on.
 func (c *Conn) runKex(x *keyExchange) (*kexResult, error) {
-	method := kexMethods[x.kex].new()
-	packet, err := method.begin()
+	method, packet, err := c.beginKex(x)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		if err := c.sendNow(packet); err != nil {
-			return nil, err
+		if packet != nil {
+			if err := c.sendNow(packet); err != nil {
+				return nil, err
+			}
 		}
 		p, err := c.readKex(x)
 		if err != nil {
@@ -209,6 +253,18 @@ func (c *Conn) runKex(x *keyExchange) (*kexResult, error) {
 			return result, err
 		}
 	}
+}
+
+// beginKex returns the method and its first message, nil if that has left with
+// our KEXINIT.
+func (c *Conn) beginKex(x *keyExchange) (method kex, first []byte, err error) {
+	if a := c.anticipated; a != nil {
+		c.anticipated = nil
+		return a.kex, nil, nil
+	}
+	method = kexMethods[x.kex].new()
+	first, err = method.begin()
+	return method, first, err
 }
 
 // readKex returns the next packet of the key exchange method, or NEWKEYS. In a

@@ -21,6 +21,7 @@ package transport
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type Conn struct {
 
 	handshake sync.Once
 	result    error // of Handshake
+
+	anticipated *anticipation // between greet and the server's KEXINIT; of the reader
 
 	r    readHalf
 	w    writeHalf
@@ -109,6 +112,10 @@ type State struct {
 	ClientCipher, ClientMAC string // client to server
 	ServerCipher, ServerMAC string // server to client
 
+	// ServerKeyExchanges are the methods that the server has offered in the
+	// first exchange, as far as this package has them. See the Config's field.
+	ServerKeyExchanges []string
+
 	StrictKex bool // draft-miller-sshm-strict-kex: sequence numbers restart with each key
 	Exchanges int  // key exchanges done, the first included
 }
@@ -117,7 +124,9 @@ type State struct {
 func (c *Conn) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	s := c.state
+	s.ServerKeyExchanges = slices.Clone(s.ServerKeyExchanges)
+	return s
 }
 
 // RemoteAddr returns the address of the peer of the connection below.

@@ -1,0 +1,143 @@
+package transport_test
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+const curve = "curve25519-sha256"
+
+// listenFirst is a server that says nothing until it has the client's version,
+// KEXINIT and first message of the method.
+func listenFirst(p *peer) {
+	line, err := p.in.ReadString('\n')
+	p.check(err)
+	p.client = strings.TrimSuffix(line, "\r\n")
+	p.receiveKexInit()
+	first := p.expect(30)
+	p.raw([]byte("SSH-2.0-script\r\n"))
+	init := p.makeInit()
+	p.send(init)
+	p.finish(init, first[5:])
+	p.drain()
+}
+
+func TestExpectedMethodBeginsInTheFirstFlight(t *testing.T) {
+	tc := transport.Config{ServerKeyExchanges: []string{"unknown@example.com", curve}}
+	c := client(t, tc, &script{}, listenFirst)
+	require.NoError(t, c.Handshake(t.Context()))
+	require.Equal(t, curve, c.State().KeyExchange)
+	require.Equal(t, []string{curve}, c.State().ServerKeyExchanges)
+}
+
+func TestExpectationIsComputedAsTheOutcomeWillBe(t *testing.T) {
+	// The server's first choice is another one, but the client's list decides.
+	tc := transport.Config{
+		KeyExchanges:       []string{curve, "ecdh-sha2-nistp256"},
+		ServerKeyExchanges: []string{"ecdh-sha2-nistp256", curve},
+	}
+	s := &script{init: func(m *kexInit) { m.Kex = append([]string{"ecdh-sha2-nistp256"}, m.Kex...) }}
+	c := client(t, tc, s, listenFirst)
+	require.NoError(t, c.Handshake(t.Context()))
+	require.Equal(t, curve, c.State().KeyExchange)
+	require.Equal(t, []string{curve, "ecdh-sha2-nistp256"}, c.State().ServerKeyExchanges)
+}
+
+func TestExpectationWithoutACommonMethodIsNone(t *testing.T) {
+	tc := transport.Config{ServerKeyExchanges: []string{"diffie-hellman-group1-sha1"}}
+	connected(t, tc, &script{}, (*peer).drain)
+}
+
+func TestExpectedMethodIsOnlyForTheFirstExchange(t *testing.T) {
+	c := connected(t, transport.Config{ServerKeyExchanges: []string{curve}}, &script{}, func(p *peer) {
+		p.exchange()
+		p.send([]byte{90})
+		p.drain()
+	})
+	packet, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{90}, packet)
+	require.Equal(t, 2, c.State().Exchanges)
+}
+
+func TestServersOwnWrongGuessIsPassedOver(t *testing.T) {
+	s := &script{
+		init: func(m *kexInit) {
+			m.Kex = append([]string{"ecdh-sha2-nistp256"}, m.Kex...)
+			m.FirstKexFollows = true
+		},
+		afterInit: [][]byte{ssh.Marshal(&kexReply{})},
+	}
+	tc := transport.Config{KeyExchanges: []string{curve}, ServerKeyExchanges: []string{curve}}
+	connected(t, tc, s, (*peer).drain)
+}
+
+func TestServerThatOffersOtherThanExpectedIsLeft(t *testing.T) {
+	tc := transport.Config{ServerKeyExchanges: []string{"ecdh-sha2-nistp256"}}
+	after := make(chan []byte, 1)
+	c := client(t, tc, &script{}, func(p *peer) {
+		p.raw([]byte("SSH-2.0-script\r\n"))
+		_, err := p.in.ReadString('\n')
+		p.check(err)
+		p.receiveKexInit()
+		p.expect(30)
+		p.send(p.makeInit())
+		after <- p.receiveAny()
+		p.drain()
+	})
+	err := c.Handshake(t.Context())
+	require.ErrorIs(t, err, transport.ErrAnticipation)
+	require.ErrorContains(t, err, `"ecdh-sha2-nistp256" was expected, and "curve25519-sha256" is agreed on`)
+	require.Nil(t, c.State().HostKey)
+	require.Equal(t, byte(1), (<-after)[0], "a farewell, and no second try on this connection")
+	requireEnded(t, c, err)
+}
+
+func TestEveryMethodCanBeExpectedOfEveryServer(t *testing.T) {
+	servers := map[string]func() *sshtest.Server{
+		"OpenSSH":  func() *sshtest.Server { return sshtest.OpenSSH(t, nil) },
+		"Dropbear": func() *sshtest.Server { return sshtest.Dropbear(t, nil) },
+		"x/crypto": func() *sshtest.Server { return sshtest.NewServer(t, nil) },
+	}
+	for name, start := range servers {
+		server := start()
+		expect := func(t *testing.T, kex string, expected []string) (*transport.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Addr)
+			require.NoError(t, err)
+			c := transport.Client(nc, &transport.Config{
+				HostKey:            transport.FixedHostKey(server.HostKeys...),
+				KeyExchanges:       []string{kex},
+				ServerKeyExchanges: expected,
+			})
+			t.Cleanup(func() { c.Close() })
+			return c, c.Handshake(t.Context())
+		}
+		c, err := expect(t, curve, nil)
+		require.NoError(t, err)
+		offered := c.State().ServerKeyExchanges
+		require.Contains(t, offered, curve)
+		for _, kex := range offered {
+			t.Run(name+"/"+kex, func(t *testing.T) {
+				c, err := expect(t, kex, offered)
+				require.NoError(t, err)
+				require.Equal(t, kex, c.State().KeyExchange)
+			})
+		}
+		t.Run(name+"/without", func(t *testing.T) {
+			missing := slices.DeleteFunc(slices.Clone(transport.KeyExchanges), func(n string) bool { return slices.Contains(offered, n) })
+			if len(missing) > 0 {
+				_, err := expect(t, missing[0], missing)
+				var negotiation *transport.NegotiationError
+				require.ErrorAs(t, err, &negotiation)
+			}
+		})
+	}
+}
