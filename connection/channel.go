@@ -25,6 +25,7 @@ type Channel struct {
 
 	opened    chan struct{} // closed when the peer has answered our open
 	openErr   error         // valid after opened
+	presumed  bool          // remote was presumed, and used before the answer
 	confirmed bool          // of the read loop: the peer may use id
 
 	done    chan struct{} // closed at the end, see Done
@@ -40,12 +41,12 @@ type Channel struct {
 	afterEOF     bool  // data has come that nobody could read any more
 	abandoned    bool  // nobody waits for the answer to our open any more
 	closed       bool  // by us: nothing is delivered any more
-	err          error // of the connection
+	err          error // why it was lost
 	readDeadline deadline
 
 	// The sending half, which conn.out.mu guards.
 	remote        uint32 // the peer's number
-	sendWindow    uint32 // what the peer allows us to send
+	sendWindow    int64  // what the peer allows us to send; a presumed channel may owe some
 	sendMax       uint32 // the same for one packet
 	sendable      sync.Cond
 	writing       bool  // a write has the turn, the others wait on sendable
@@ -220,7 +221,8 @@ func (c *Channel) AtEOF() bool {
 }
 
 // Wait blocks until [Channel.Done] is closed. It returns nil when the peer
-// closed the channel, the cause when the connection ended first, and a
+// closed the channel, the cause when the connection ended first, the
+// [*OpenError] of a presumed channel that the peer refused, and a
 // [*ProtocolError] when the peer sent data after its EOF, which was dropped.
 func (c *Channel) Wait() error {
 	<-c.done
@@ -236,9 +238,13 @@ func (c *Channel) ended(err error) {
 	})
 }
 
-// lost tells the channel of the end of the connection.
+// lost tells the channel that it ended without a CLOSE: with the connection, or
+// by a refusal.
 func (c *Channel) lost(err error) {
 	c.conn.out.mu.Lock()
+	if c.closeErr == nil {
+		c.closeErr = err
+	}
 	c.endSending(err)
 	c.conn.out.mu.Unlock()
 

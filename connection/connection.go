@@ -129,7 +129,10 @@ func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
-	c.out.flush(closeGrace)
+	c.out.close()
+	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	_ = c.out.flush(grace) // what is not written by then never will be
 	err := c.end(nil)
 	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
@@ -144,6 +147,11 @@ func (c *Conn) Close() error {
 	}
 	return err
 }
+
+// Flush waits until everything that was queued before the call has been handed
+// to the transport, whose WritePacket has then returned. When ctx ends first, it
+// returns ctx's error, and the writing goes on.
+func (c *Conn) Flush(ctx context.Context) error { return c.out.flush(ctx) }
 
 // end ends the connection for the given cause, unless it has ended already,
 // and returns the error of closing the transport.

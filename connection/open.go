@@ -15,22 +15,7 @@ import (
 // error, and closes the channel should the peer still open it.
 func (c *Conn) OpenChannel(ctx context.Context, typ string, extra []byte, h RequestFunc) (*Channel, error) {
 	ch := c.newChannel(h)
-	if err := c.add(ch); err != nil {
-		return nil, err
-	}
-	packet := ssh.Marshal(&channelOpenMsg{
-		Type:      typ,
-		Sender:    ch.id,
-		Window:    uint32(c.config.Window),
-		MaxPacket: uint32(c.config.MaxPacket),
-		ExtraData: extra,
-	})
-	err := fmt.Errorf("connection: channel open of %d bytes is too long", len(packet))
-	if len(packet) <= maxMessage {
-		err = c.out.send(ctx, nil, packet)
-	}
-	if err != nil {
-		c.remove(ch)
+	if err := c.sendOpen(ctx, ch, typ, extra); err != nil {
 		return nil, err
 	}
 	select {
@@ -46,6 +31,55 @@ func (c *Conn) OpenChannel(ctx context.Context, typ string, extra []byte, h Requ
 		return nil, ch.openErr
 	}
 	return ch, nil
+}
+
+// earlyWindow is the data that a presumed channel takes before the peer has
+// said what it allows.
+const earlyWindow = 16 << 10
+
+// PresumeChannel opens a channel as [Conn.OpenChannel] does and returns without
+// waiting for the answer. The channel is used as if the peer had given it the
+// given number, so requests, data and EOF go out right behind the open. RFC
+// 4254 does not foresee that: it is for peers of whom the number is known, as
+// OpenSSH and dropbear give 0 to the first channel of a connection.
+//
+// Up to 16 KiB of data are sent before the answer; a window that is smaller in
+// the end is charged for it. If the peer gives the channel another number, the
+// connection ends with a [*ProtocolError]. If it refuses, all calls on the
+// channel and the answers to its requests fail with the [*OpenError]. ctx is
+// only for the wait that there is when very much is queued to be written.
+func (c *Conn) PresumeChannel(
+	ctx context.Context, typ string, extra []byte, number uint32, h RequestFunc,
+) (*Channel, error) {
+	ch := c.newChannel(h)
+	ch.presumed = true
+	ch.setPeer(number, earlyWindow, earlyWindow)
+	if err := c.sendOpen(ctx, ch, typ, extra); err != nil {
+		return nil, err
+	}
+	return ch, nil
+}
+
+// sendOpen makes ch known to the read loop and queues the open.
+func (c *Conn) sendOpen(ctx context.Context, ch *Channel, typ string, extra []byte) error {
+	if err := c.add(ch); err != nil {
+		return err
+	}
+	packet := ssh.Marshal(&channelOpenMsg{
+		Type:      typ,
+		Sender:    ch.id,
+		Window:    uint32(c.config.Window),
+		MaxPacket: uint32(c.config.MaxPacket),
+		ExtraData: extra,
+	})
+	err := fmt.Errorf("connection: channel open of %d bytes is too long", len(packet))
+	if len(packet) <= maxMessage {
+		err = c.out.send(ctx, nil, packet)
+	}
+	if err != nil {
+		c.remove(ch)
+	}
+	return err
 }
 
 // add gives a new channel its number and makes it known to the read loop.
@@ -85,8 +119,23 @@ func (c *Channel) setPeer(number, window, maxPacket uint32) {
 	c.conn.out.mu.Lock()
 	defer c.conn.out.mu.Unlock()
 	c.remote = number
-	c.sendWindow = window
+	c.sendWindow = int64(window)
 	c.sendMax = min(maxPacket, maxSend)
+}
+
+// confirmPeer is setPeer for a presumed channel: what was sent early counts
+// against the window. OpenSSH confirms a session with no window at all, and
+// grants it when it has accepted a command.
+func (c *Channel) confirmPeer(number, window, maxPacket uint32) error {
+	c.conn.out.mu.Lock()
+	defer c.conn.out.mu.Unlock()
+	if number != c.remote {
+		return protocolErrorf("channel %d got number %d, and was used as %d", c.id, number, c.remote)
+	}
+	c.sendWindow += int64(window) - earlyWindow
+	c.sendMax = min(maxPacket, maxSend)
+	c.wakeWriters()
+	return nil
 }
 
 // abandon gives up waiting for the answer to an open, unless it has come.
@@ -123,7 +172,11 @@ func (c *Conn) handleConfirmation(packet []byte) error {
 	if m.MaxPacket == 0 {
 		return protocolErrorf("channel %d does not allow any data", m.Recipient)
 	}
-	ch.setPeer(m.Sender, m.Window, m.MaxPacket)
+	if !ch.presumed {
+		ch.setPeer(m.Sender, m.Window, m.MaxPacket)
+	} else if err := ch.confirmPeer(m.Sender, m.Window, m.MaxPacket); err != nil {
+		return err
+	}
 	ch.confirmed = true
 	if !ch.publish() {
 		ch.sendClose(errChannelClosed)
@@ -144,6 +197,7 @@ func (c *Conn) handleOpenFailure(packet []byte) error {
 	c.remove(ch)
 	ch.openErr = &OpenError{Reason: OpenReason(m.Reason), Message: cut(m.Message)}
 	ch.publish()
+	ch.lost(closedBy(ch.openErr))
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
-	"time"
 )
 
 // The outbox holds everything that waits to be written, in one order, and
@@ -34,7 +33,10 @@ type outbox struct {
 	queue     *batch    // nil while nothing is queued
 	credit    []*Channel
 	keepAlive bool
-	writing   bool // the write loop has a batch in hand
+	flushed   sync.Cond // flush waits here for written
+	taken     uint64    // batches that the write loop has taken
+	written   uint64    // batches that it has written
+	failed    bool      // it could not write and has ended
 	stopped   bool
 	err       error // set once; from then on nothing goes in
 	replies   replyQueue
@@ -43,6 +45,7 @@ type outbox struct {
 func (o *outbox) init() {
 	o.work.L = &o.mu
 	o.room.L = &o.mu
+	o.flushed.L = &o.mu
 }
 
 // size is the level of the outbox. The caller holds o.mu, as for all methods
@@ -185,7 +188,8 @@ func (o *outbox) owe(packet []byte) error {
 func (o *outbox) take() *batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.writing = false
+	o.written = o.taken
+	o.flushed.Broadcast()
 	for {
 		if o.stopped {
 			return nil
@@ -194,14 +198,11 @@ func (o *outbox) take() *batch {
 		if o.queue != nil {
 			break
 		}
-		if o.err != nil {
-			o.room.Broadcast() // flush is waiting for this
-		}
 		o.work.Wait()
 	}
 	b := o.queue
 	o.queue = nil
-	o.writing = true
+	o.taken++
 	o.room.Signal()
 	return b
 }
@@ -236,6 +237,7 @@ func (o *outbox) refuse(err error) {
 	}
 	o.work.Signal()
 	o.room.Broadcast()
+	o.flushed.Broadcast()
 }
 
 // fail is for the write loop: nothing will be written any more.
@@ -244,7 +246,7 @@ func (o *outbox) fail(err error) {
 	defer o.mu.Unlock()
 	o.refuse(err)
 	o.queue = nil
-	o.writing = false
+	o.failed = true
 }
 
 // stop ends the write loop and fails what waits for global replies.
@@ -258,23 +260,40 @@ func (o *outbox) stop(err error) {
 	o.replies.fail(err)
 }
 
-// flush lets nothing further in and waits at most d for what is in to be
-// written.
-func (o *outbox) flush(d time.Duration) {
+// flush waits until everything that is queued now has been written.
+func (o *outbox) flush(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed || o.stopped {
+		return o.err
+	}
+	last := o.taken
+	if o.queue != nil {
+		last++
+	}
+	stop := context.AfterFunc(ctx, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.flushed.Broadcast()
+	})
+	defer stop()
+	for o.written < last {
+		if o.failed || o.stopped {
+			return o.err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o.flushed.Wait()
+	}
+	return nil
+}
+
+// close lets nothing further in.
+func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(errConnClosed)
-	late := false
-	timer := time.AfterFunc(d, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		late = true
-		o.room.Broadcast()
-	})
-	defer timer.Stop()
-	for (o.queue != nil || o.writing) && !o.stopped && !late {
-		o.room.Wait()
-	}
 }
 
 // batch is a run of packets that are written together.

@@ -191,10 +191,10 @@ func (c *Channel) receiveAdjust(n uint32) error {
 	if c.sentEOF || c.closeErr != nil {
 		return nil
 	}
-	if uint64(c.sendWindow)+uint64(n) > math.MaxUint32 {
+	if c.sendWindow+int64(n) > math.MaxUint32 {
 		return protocolErrorf("window of %d bytes enlarged by %d", c.sendWindow, n)
 	}
-	c.sendWindow += n
+	c.sendWindow += int64(n)
 	c.sendable.Broadcast()
 	return nil
 }
@@ -211,10 +211,9 @@ func (c *Channel) write(p []byte, extended uint32) (n int, err error) {
 		if err = c.awaitWindow(); err != nil {
 			break
 		}
-		// Wider than an int may be: a slice can be longer than any window.
-		size := min(uint64(len(p)), uint64(c.sendWindow), uint64(c.sendMax))
+		size := min(int64(len(p)), c.sendWindow, int64(c.sendMax))
 		o.pushData(c.remote, extended, p[:size])
-		c.sendWindow -= uint32(size)
+		c.sendWindow -= size
 		n += int(size)
 		p = p[size:]
 		o.passOn()
@@ -244,7 +243,7 @@ func (c *Channel) awaitWindow() error {
 			return err
 		}
 		switch {
-		case c.sendWindow == 0:
+		case c.sendWindow <= 0:
 			c.sendable.Wait()
 		case o.size() >= dataLimit:
 			c.wantsRoom = true
