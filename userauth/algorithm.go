@@ -79,7 +79,7 @@ func signerAlgorithms(signer ssh.Signer) []algorithm {
 // RFC 8308 section 3.1. Without such a list, or with one that has none of the
 // key's, it returns the best that the key has: a server need not list all that
 // it accepts.
-func (k candidate) choose(x *Exchange) algorithm {
+func (k *candidate) choose(x *Exchange) algorithm {
 	list, _ := x.Extension("server-sig-algs")
 	accepted := strings.Split(string(list), ",")
 	for _, a := range k.algorithms {

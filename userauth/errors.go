@@ -28,6 +28,12 @@ type Error struct {
 	Tried   []Attempt // in order, also what was passed over
 	Allowed []string  // the methods the server allowed last, nil when it never said
 	Err     error     // what ended the attempts early, nil when every method had its turn
+
+	// Unanswered is how many requests or messages were under way whose answer
+	// never came. With more than 1, the server may be one that does not bear
+	// [Config].Probes, or allows fewer refusals than others: a new connection
+	// without Probes may get further.
+	Unanswered int
 }
 
 // Error returns one line.

@@ -55,7 +55,7 @@ func (m Hostbased) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply,
 	if err != nil {
 		return userauth.Reply{}, err
 	}
-	return x.Request(append(payload, ssh.Marshal(struct{ Signature []byte }{ssh.Marshal(signature)})...))
+	return x.Prove(append(payload, ssh.Marshal(struct{ Signature []byte }{ssh.Marshal(signature)})...))
 }
 
 func ExampleMethod() {

@@ -13,6 +13,7 @@ import (
 // Bounds on one login.
 const (
 	maxRequests     = 64
+	maxRefusals     = 5       // one less than OpenSSH bears by default, its MaxAuthTries
 	maxFailureBytes = 8 << 10 // the whole message with its name-list
 	maxFailureNames = 256
 )
@@ -23,12 +24,15 @@ type login struct {
 	config    Config
 	exchanges []*Exchange // one for each configured method
 
-	requests int
-	banners  bannerBudget
-	allowed  []string // the server's last list, nil before the first
-	tried    []Attempt
-	granted  bool  // the server has said success
-	err      error // the first failure of the conversation itself, after which nothing is sent
+	requests   int
+	refusals   int // answers that were failures
+	unanswered int // requests and messages under way
+	banners    bannerBudget
+	allowed    []string // the server's last list, nil before the first
+	tried      []Attempt
+	granted    bool  // the server has said success
+	wary       bool  // nothing has been answered since early packets were sent in vain
+	err        error // the first failure of the conversation itself, after which nothing is sent
 
 	last     Status // what the server said last in the current turn, Message aside
 	answered bool   // whether it said anything
@@ -44,36 +48,72 @@ func (l *login) fail(err error) error {
 
 // failure returns the error of the whole login.
 func (l *login) failure(err error) *Error {
-	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Err: err}
+	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Unanswered: l.unanswered, Err: err}
 }
 
-// send sends packets and returns the server's answer.
-func (l *login) send(packets ...[]byte) (Reply, error) {
-	if l.err != nil {
-		return Reply{}, l.err
+// admit counts requests that are about to be sent, if any more may be.
+func (l *login) admit(requests int) error {
+	switch {
+	case l.err != nil:
+		return l.err
+	case l.granted:
+		return errors.New("the server has already granted access")
+	case l.requests+requests > maxRequests:
+		return l.fail(fmt.Errorf("the limit of %d requests", maxRequests))
 	}
-	if l.granted {
-		return Reply{}, errors.New("the server has already granted access")
+	l.requests += requests
+	return nil
+}
+
+// flight sends packets to which the server owes a number of answers, and
+// returns these. None is missing, but after a success, when the server ignores
+// the requests that are left (RFC 4252 section 5.1), and with an error.
+func (l *login) flight(answers int, packets ...[]byte) (replies []Reply, err error) {
+	l.unanswered = answers
+	if err := l.write(packets); err != nil {
+		return nil, l.fail(err)
+	}
+	for l.unanswered > 0 {
+		reply, err := l.read()
+		if err != nil {
+			return replies, l.fail(err)
+		}
+		replies = append(replies, reply)
+		l.unanswered--
+		if l.granted {
+			l.unanswered = 0
+		}
+	}
+	l.wary = false
+	return replies, nil
+}
+
+// write sends packets in one go, where the transport can.
+func (l *login) write(packets [][]byte) error {
+	if w, ok := l.t.(interface{ WritePackets(packets ...[]byte) error }); ok && len(packets) > 1 {
+		return w.WritePackets(packets...)
 	}
 	for _, p := range packets {
 		if err := l.t.WritePacket(p); err != nil {
-			return Reply{}, l.fail(err)
+			return err
 		}
 	}
+	return nil
+}
+
+// read returns the server's next answer.
+func (l *login) read() (Reply, error) {
 	for {
 		packet, err := l.t.ReadPacket()
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return Reply{}, l.fail(err)
+			return Reply{}, err
 		}
 		reply, done, err := l.receive(packet)
-		if err != nil {
-			return Reply{}, l.fail(err)
-		}
-		if done {
-			return reply, nil
+		if done || err != nil {
+			return reply, err
 		}
 	}
 }
@@ -100,6 +140,9 @@ func (l *login) receive(packet []byte) (reply Reply, done bool, err error) {
 	case number == msgUserAuthFailure:
 		if reply, err = parseFailure(packet); err != nil {
 			return Reply{}, false, err
+		}
+		if reply.Status == Failure {
+			l.refusals++
 		}
 		l.allowed = reply.Allowed
 		reply.Allowed = slices.Clone(reply.Allowed)
@@ -171,14 +214,64 @@ func (x *Exchange) Extension(name string) (value []byte, ok bool) {
 // the server's answer. Banners are dealt with on the way. An error means that
 // the conversation is over: the transport failed, the server broke the
 // protocol, or 64 requests have been made.
+//
+// It is for requests that begin a conversation or ask a question. One that has
+// the whole proof in it is sent with Prove.
 func (x *Exchange) Request(payload []byte) (Reply, error) {
-	l := x.login
-	if l.requests == maxRequests {
-		return Reply{}, l.fail(fmt.Errorf("the limit of %d requests", maxRequests))
-	}
-	l.requests++
-	return l.send(x.request(payload))
+	return only(x.Requests(payload))
 }
+
+// Prove is Request for a payload with the whole proof in it, a password or a
+// signature, so that success is the answer to hope for. Those are the requests
+// that [Early] packets follow.
+func (x *Exchange) Prove(payload []byte) (Reply, error) {
+	l := x.login
+	if err := l.admit(1); err != nil {
+		return Reply{}, err
+	}
+	early, err := l.earlyPackets()
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(early) == 0 {
+		return only(l.flight(1, x.request(payload)))
+	}
+	return l.proveEarly(x.request(payload), early)
+}
+
+// Requests makes several requests in one flight and waits for the answers,
+// which are in the order of the payloads. There are fewer of them when one is a
+// success, since the server ignores what follows, and when there is an error.
+// All count as if made by Request. Among servers that take more than one
+// request at a time, many end the connection at the sixth refusal, and some
+// sooner: see [Exchange.Probes].
+func (x *Exchange) Requests(payloads ...[]byte) ([]Reply, error) {
+	l := x.login
+	if err := l.admit(len(payloads)); err != nil {
+		return nil, err
+	}
+	packets := make([][]byte, len(payloads))
+	for i, payload := range payloads {
+		packets[i] = x.request(payload)
+	}
+	replies, err := l.flight(len(packets), packets...)
+	partial := func(r Reply) bool { return r.Status == PartialSuccess }
+	if !l.granted && slices.ContainsFunc(replies, partial) {
+		// A later refusal in the same flight does not take it back.
+		l.last = PartialSuccess
+	}
+	return replies, err
+}
+
+// Probes returns how many requests that will perhaps be refused a method may
+// make in one flight now: as many as [Config].Probes allows, but none that
+// could be the server's sixth refusal, and at least 1.
+func (x *Exchange) Probes() int {
+	return max(1, min(x.login.config.Probes, maxRefusals-x.login.refusals))
+}
+
+// LastKey returns [Config].LastKey.
+func (x *Exchange) LastKey() string { return x.login.config.LastKey }
 
 // Send sends messages of the method's own, with a number from 60 to 79 in the
 // first byte, and waits for the server's answer to the last of them as Request
@@ -189,12 +282,23 @@ func (x *Exchange) Send(packets ...[]byte) (Reply, error) {
 			return Reply{}, fmt.Errorf("a method may send messages %d to %d only", msgMethodFirst, msgMethodLast)
 		}
 	}
-	return x.login.send(packets...)
+	if err := x.login.admit(0); err != nil {
+		return Reply{}, err
+	}
+	return only(x.login.flight(1, packets...))
+}
+
+// only returns the one reply that a flight has had.
+func only(replies []Reply, err error) (Reply, error) {
+	if err != nil {
+		return Reply{}, err
+	}
+	return replies[0], nil
 }
 
 // SignedData returns what a signature in a request must cover, RFC 4252
 // sections 7 and 9: the session identifier and the request up to the
-// signature, which is to say that payload is what [Exchange.Request] will be
+// signature, which is to say that payload is what [Exchange.Prove] will be
 // given without the signature at its end.
 func (x *Exchange) SignedData(payload []byte) []byte {
 	return ssh.Marshal(signedDataMsg{SessionID: x.login.t.SessionID(), Request: x.request(payload)})
@@ -216,13 +320,6 @@ func (x *Exchange) request(payload []byte) []byte {
 func (x *Exchange) Record(a Attempt) {
 	l := x.login
 	a.Method = x.name
-	switch {
-	case l.err != nil && a.Err == nil:
-		a.Err = errUnfinished
-	case a.Err == nil && a.Status == Failure && l.allowed != nil &&
-		x.name != methodNone && !slices.Contains(l.allowed, x.name):
-		a.Err = errNotAllowed
-	}
 	x.recorded = true
 	l.tried = append(l.tried, a)
 	if l.config.Trace != nil {

@@ -11,6 +11,10 @@ const (
 	msgMethodFirst = 60
 	msgMethodLast  = 79
 
+	// What belongs to the service that starts after authentication.
+	msgServiceFirst = 80
+	msgServiceLast  = 127
+
 	msgPublicKeyOK     = 60 // RFC 4252 section 7
 	msgPasswdChangeReq = 60 // RFC 4252 section 8
 	msgInfoRequest     = 60 // RFC 4256 section 5

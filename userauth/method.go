@@ -85,7 +85,7 @@ type Attempt struct {
 func (a Attempt) String() string {
 	s := a.Method
 	if a.Key != nil {
-		s += " " + oneLine(a.Key.Type()) + " " + fingerprint(a.Key)
+		s += " " + KeyName(a.Key)
 	}
 	if a.Err != nil {
 		return s + ": " + oneLine(a.Err.Error())
@@ -93,15 +93,21 @@ func (a Attempt) String() string {
 	return s + ": " + a.Status.String()
 }
 
-// fingerprint returns the SHA-256 fingerprint of a key, and for a certificate
-// that of the key in it, which is the one that other programs show.
-func fingerprint(key ssh.PublicKey) string {
+// KeyName returns the type of a key and its SHA-256 fingerprint, such as
+// "ssh-ed25519 SHA256:…", and "" for nil. Of a certificate, the type is its own
+// and the fingerprint that of the key in it, which is the one that other
+// programs show: a certificate that is renewed keeps its name.
+func KeyName(key ssh.PublicKey) string {
+	if key == nil {
+		return ""
+	}
+	name := oneLine(key.Type()) + " "
 	// A certificate of an agent's does not have the type of one.
 	parsed, err := ssh.ParsePublicKey(key.Marshal())
 	if cert, ok := parsed.(*ssh.Certificate); ok && err == nil {
-		return ssh.FingerprintSHA256(cert.Key)
+		return name + ssh.FingerprintSHA256(cert.Key)
 	}
-	return ssh.FingerprintSHA256(key)
+	return name + ssh.FingerprintSHA256(key)
 }
 
 // None asks for access without any proof, RFC 4252 section 5.2. Servers refuse

@@ -66,7 +66,7 @@ func (p passwordFunc) Try(ctx context.Context, x *Exchange) (reply Reply, err er
 // sendPassword makes one request and names the one message that may come back
 // besides a verdict.
 func sendPassword(x *Exchange, secret string) (Reply, error) {
-	reply, err := x.Request(ssh.Marshal(passwordMsg{Password: secret}))
+	reply, err := x.Prove(ssh.Marshal(passwordMsg{Password: secret}))
 	if err != nil || reply.Status != Message || reply.Packet[0] != msgPasswdChangeReq {
 		return reply, err
 	}

@@ -91,6 +91,37 @@ func verdicts(answers ...[]byte) *peer {
 	})
 }
 
+// script returns a server that gives the nth list of answers to the nth request
+// or message of authentication, and none to anything else.
+func script(answers ...[][]byte) *peer {
+	return newPeer(func(packet []byte) [][]byte {
+		if packet[0] >= 80 || len(answers) == 0 {
+			return nil
+		}
+		next := answers[0]
+		answers = answers[1:]
+		return next
+	})
+}
+
+// flights is a peer that takes several packets at once, and counts them.
+type flights struct {
+	*peer
+	sizes []int
+}
+
+func (f *flights) WritePacket(packet []byte) error { return f.WritePackets(packet) }
+
+func (f *flights) WritePackets(packets ...[]byte) error {
+	f.sizes = append(f.sizes, len(packets))
+	for _, p := range packets {
+		if err := f.peer.WritePacket(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *peer) RequestService(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,7 +36,9 @@ const (
 )
 
 // Transport is what authentication needs from the transport protocol. It is
-// used by one goroutine at a time, but for Close.
+// used by one goroutine at a time, but for Close. If it also has the method
+// WritePackets(packets ...[]byte) error, which sends several messages at once,
+// then that is used for what leaves in one flight.
 type Transport interface {
 	// RequestService sends a service request and does not wait. ReadPacket
 	// consumes the server's acceptance.
@@ -81,6 +83,23 @@ type Config struct {
 	// which is also how a program learns what the server accepted in the end: a
 	// server may be content with less than it was prepared to be given.
 	Trace func(attempt Attempt)
+
+	// Probes is how many requests that only ask about a key may be under way
+	// at once. RFC 4252 section 5.1 has every server answer them one after the
+	// other, and not all do: set it for those that are known to. However many
+	// it allows, no more are sent than could be refused without reaching
+	// OpenSSH's limit, 6 by default; see [Error].Unanswered for servers whose
+	// limit is lower. 0 is 1, and so is a negative number.
+	Probes int
+
+	// LastKey is the [KeyName] of the key that let the user in last time. The
+	// method that has it offers it first, and with a signature at once. It is
+	// a hint: where nobody has that key, nothing changes.
+	LastKey string
+
+	// Early, unless nil, has packets that leave together with the request that
+	// the server is hoped to grant.
+	Early *Early
 
 	// Service is what starts after authentication, by default "ssh-connection".
 	Service string
@@ -138,6 +157,9 @@ func newLogin(t Transport, config *Config) (*login, error) {
 		return nil, errors.New("userauth: no configuration")
 	}
 	l := &login{t: t, config: *config}
+	if l.config.Early != nil {
+		l.config.Early.Fate = Void
+	}
 	if l.config.Service == "" {
 		l.config.Service = serviceConnection
 	}
@@ -229,6 +251,8 @@ func (l *login) recordTurn(x *Exchange, skipped, err error) {
 	switch {
 	case err != nil:
 		x.Record(Attempt{Err: errUnfinished})
+	case l.answered && l.last == Failure && x.name != methodNone && !slices.Contains(l.allowed, x.name):
+		x.Record(Attempt{Err: errNotAllowed})
 	case l.answered:
 		x.Record(Attempt{Status: l.last})
 	case x.recorded:
