@@ -7,8 +7,8 @@ import "fmt"
 // grant. One that does reads them next, and a round trip is saved.
 //
 // Use it with servers that are known to bear it. Behind a request that is
-// refused, OpenSSH answers each packet with UNIMPLEMENTED and goes on, and
-// dropbear ends the connection.
+// refused, OpenSSH answers each packet with UNIMPLEMENTED and goes on; dropbear
+// ends the connection when it has sent the refusal.
 //
 // An Early serves one call of [Authenticate] and belongs to it until it returns.
 type Early struct {

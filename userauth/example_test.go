@@ -77,6 +77,58 @@ func ExampleMethod() {
 	// <nil>
 }
 
+// A command leaves with the proof that may let it in. If the connection is lost
+// before the answer has come, nobody knows whether it has run.
+func ExampleEarly() {
+	open, exec := []byte{90 /* CHANNEL_OPEN … */}, []byte{98 /* CHANNEL_REQUEST … */}
+	server := script([][]byte{success})
+
+	early := &userauth.Early{Packets: func() [][]byte { return [][]byte{open, exec} }}
+	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
+		User:    "bob",
+		Methods: []userauth.Method{userauth.Password("sesame")},
+		Early:   early,
+	})
+	switch {
+	case early.Fate == userauth.Granted:
+		fmt.Println("on its way:", err)
+	case early.Fate == userauth.Doubtful:
+		fmt.Println("perhaps it runs, perhaps not:", err)
+	case err == nil:
+		fmt.Println("logged in, and the command is still to be sent")
+	default:
+		fmt.Println("it does not run:", err)
+	}
+	// Output:
+	// on its way: <nil>
+}
+
+// A program that remembers which key a server took is let in by the first
+// request next time, however many keys there are.
+func ExampleKeyName() {
+	laptop, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	backup, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed([]byte("a seed that is thirty-two bytes.")))
+	config := &userauth.Config{
+		User:    "bob",
+		Methods: []userauth.Method{userauth.PublicKeys(laptop, backup)},
+	}
+	config.Trace = func(a userauth.Attempt) {
+		fmt.Println(a)
+		if a.Err == nil && a.Status == userauth.Success {
+			config.LastKey = userauth.KeyName(a.Key)
+		}
+	}
+	first, second := verdicts(failure("publickey"), success), verdicts(success)
+	fmt.Println(userauth.Authenticate(context.Background(), first, config))
+	fmt.Println(userauth.Authenticate(context.Background(), second, config))
+	// Output:
+	// publickey ssh-ed25519 SHA256:tAXFyTXI8xtDaujAEcwJslAYc9/6FKcUkd2Lw0xDhPo: refused
+	// publickey ssh-ed25519 SHA256:4uD7NRXIWjplg7whkx50yNEX2X2Ps73O2Oe6mFyzdaQ: success
+	// <nil>
+	// publickey ssh-ed25519 SHA256:4uD7NRXIWjplg7whkx50yNEX2X2Ps73O2Oe6mFyzdaQ: success
+	// <nil>
+}
+
 // Everything that was tried is in the error, and so is what the server would
 // have taken.
 func ExampleError() {

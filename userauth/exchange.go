@@ -242,9 +242,9 @@ func (x *Exchange) Prove(payload []byte) (Reply, error) {
 // Requests makes several requests in one flight and waits for the answers,
 // which are in the order of the payloads. There are fewer of them when one is a
 // success, since the server ignores what follows, and when there is an error.
-// All count as if made by Request. Among servers that take more than one
-// request at a time, many end the connection at the sixth refusal, and some
-// sooner: see [Exchange.Probes].
+// All count as if made by Request. It is not for requests that begin a
+// conversation, which the next request would abort. [Exchange.Probes] says how
+// many the server will bear.
 func (x *Exchange) Requests(payloads ...[]byte) ([]Reply, error) {
 	l := x.login
 	if err := l.admit(len(payloads)); err != nil {

@@ -42,7 +42,7 @@ func seededSigner(tb testing.TB, seed byte) ssh.Signer {
 // methods. Whatever it says, access is granted only by a success message that
 // answers a request.
 func FuzzServer(f *testing.F) {
-	first, second := seededSigner(f, 1), seededSigner(f, 2)
+	first, second, third := seededSigner(f, 1), seededSigner(f, 2), seededSigner(f, 3)
 	ok := keyOK("ssh-ed25519", first.PublicKey().Marshal())
 	all := failure("none", "publickey", "password", "keyboard-interactive")
 	f.Add(framed(success))
@@ -50,34 +50,38 @@ func FuzzServer(f *testing.F) {
 	f.Add(framed(all, all, all, infoRequest("n", "i", "p", "q!"), all, infoRequest("", ""), success))
 	f.Add(framed(partial("publickey"), ok, partial("keyboard-interactive"), infoRequest("", "x"), partial("password"), all))
 	f.Add(framed(all, all, all, all, []byte{60, 0, 0, 0, 1, 'p', 0, 0, 0, 0}))
+	f.Add(framed(all, ok, banner("hello"), all, success, all))
 	f.Add(framed([]byte{52, 1}, []byte{94}, []byte{51, 0xff, 0xff, 0xff, 0xff}))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		packets := unframed(script)
-		sent := 0
-		var last []byte
-		p := newPeer(func([]byte) (answer [][]byte) {
+		granted := false
+		p := newPeer(func(packet []byte) (answer [][]byte) {
 			// One answer, and the banners before it.
-			for sent < len(packets) {
-				last = packets[sent]
-				sent++
-				answer = append(answer, last)
-				if len(last) == 0 || last[0] != 53 {
+			for packet[0] < 80 && len(packets) > 0 {
+				next := packets[0]
+				packets = packets[1:]
+				answer = append(answer, next)
+				granted = granted || bytes.Equal(next, success)
+				if len(next) == 0 || next[0] != 53 {
 					break
 				}
 			}
 			return answer
 		})
+		early := &userauth.Early{Packets: func() [][]byte { return [][]byte{channelOpen} }}
 		err := userauth.Authenticate(t.Context(), p, &userauth.Config{
 			User: "bob",
 			Methods: []userauth.Method{
 				userauth.None(),
-				userauth.PublicKeys(first, second),
+				userauth.PublicKeys(first, second, third),
 				userauth.KeyboardInteractive(func(_ context.Context, c userauth.Challenge) ([]string, error) {
 					return make([]string, len(c.Prompts)), nil
 				}),
 				userauth.PasswordFunc(func(context.Context, int) (string, error) { return "sesame", nil }),
 				token("ticket"),
 			},
+			Probes: 2,
+			Early:  early,
 			Banner: func(text string) {
 				require.LessOrEqual(t, len(text), 16<<10)
 				require.NotContains(t, text, "\x1b")
@@ -85,9 +89,16 @@ func FuzzServer(f *testing.F) {
 		})
 		requests := len(p.requests(t))
 		require.LessOrEqual(t, requests, 64)
+		if early.Fate != userauth.Void {
+			require.Equal(t, channelOpen, p.written[len(p.written)-1])
+		}
+		if early.Fate == userauth.Granted {
+			require.NoError(t, err)
+		}
 		if err == nil {
-			require.Equal(t, []byte{52}, last)
+			require.True(t, granted)
 			require.Positive(t, requests)
+			require.NotEqual(t, userauth.Doubtful, early.Fate)
 			return
 		}
 		require.NotContains(t, requireError(t, err).Error(), "sesame")

@@ -6,7 +6,8 @@
 // and leaves that transport ready for the connection protocol. No round trip is
 // spent on asking what the server would accept: the service request and the
 // first method's request leave together, and the server's first refusal says
-// which methods remain.
+// which methods remain. Where a server is known well, [Config] can save more:
+// see LastKey, Probes and Early.
 //
 // Most programs set the methods in the configuration of package nacre and never
 // call this package. Use it directly to authenticate over a transport of your
