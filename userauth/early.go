@@ -72,8 +72,8 @@ func (l *login) earlyPackets() ([][]byte, error) {
 	return packets, nil
 }
 
-// proveEarly sends a request with the early packets behind it, of which there is at
-// least one. Until the answer has come, they are in doubt.
+// proveEarly sends a request with early packets behind it, which are in doubt
+// until the answer has come.
 func (l *login) proveEarly(request []byte, early [][]byte) (Reply, error) {
 	e := l.config.Early
 	e.Fate = Doubtful

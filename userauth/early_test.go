@@ -2,6 +2,7 @@ package userauth_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -194,4 +195,9 @@ func TestNothingIsEarlyOnceTheConversationIsOver(t *testing.T) {
 	requireError(t, userauth.Authenticate(t.Context(), p, config))
 	require.Zero(t, called)
 	require.Equal(t, userauth.Void, config.Early.Fate)
+}
+
+func TestFateNames(t *testing.T) {
+	names := fmt.Sprint(userauth.Void, userauth.Doubtful, userauth.Granted, userauth.Fate(7))
+	require.Equal(t, "void doubtful granted fate 7", names)
 }

@@ -210,6 +210,26 @@ func TestListThatArrivesWithTheRefusalsOfAFlightIsHeeded(t *testing.T) {
 	require.Equal(t, []string{"query rsa-sha2-512", "query ssh-ed25519", "query rsa-sha2-256", "sign rsa-sha2-256"}, p.keyRequests(t))
 }
 
+func TestListThatArrivesWithTheRefusalOfASignatureIsHeeded(t *testing.T) {
+	keys := []ssh.Signer{rsaSigner(t), ed25519Signer(t)}
+	blob := keys[0].PublicKey().Marshal()
+	var p *peer
+	p = newPeer(func([]byte) [][]byte {
+		switch len(p.written) {
+		case 1:
+			return [][]byte{keyOK("rsa-sha2-512", blob)}
+		case 2:
+			p.extensions["server-sig-algs"] = []byte("rsa-sha2-256")
+			return [][]byte{failure("publickey")}
+		case 3:
+			return [][]byte{keyOK("rsa-sha2-256", blob)}
+		}
+		return [][]byte{success}
+	})
+	require.NoError(t, authenticate(t, p, userauth.PublicKeys(keys...)))
+	require.Equal(t, []string{"query rsa-sha2-512", "sign rsa-sha2-512", "query rsa-sha2-256", "sign rsa-sha2-256"}, p.keyRequests(t))
+}
+
 func TestSignerThatFailsGivesWayToTheNextAcceptedKey(t *testing.T) {
 	broken := errors.New("card removed")
 	keys := []ssh.Signer{
