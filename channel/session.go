@@ -53,6 +53,21 @@ func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 	return s, nil
 }
 
+// PresumeSession opens a session without waiting for the answer, presuming that
+// the server gives its channel that number, as [connection.Conn.PresumeChannel]
+// does: the open, all requests and a little input can leave in one flight. That
+// the session was refused, Started tells.
+func PresumeSession(ctx context.Context, c *connection.Conn, number uint32) (*Session, error) {
+	s := new(Session)
+	s.closing, s.close = context.WithCancel(context.Background())
+	ch, err := c.PresumeChannel(ctx, "session", nil, number, s.handleRequest)
+	if err != nil {
+		return nil, wrap("open session", err)
+	}
+	s.Channel = ch
+	return s, nil
+}
+
 // Setenv asks for an environment variable of the command, RFC 4254 section
 // 6.4. Servers accept few names; whether this one did, Start tells.
 func (s *Session) Setenv(ctx context.Context, name, value string) error {
@@ -69,17 +84,33 @@ func (s *Session) Setenv(ctx context.Context, name, value string) error {
 // A session runs one thing only. If ctx ends before Start has returned, the
 // session is closed, and ctx's error returned.
 func (s *Session) Start(ctx context.Context, command string) error {
-	return s.start(ctx, "run the command", "exec", ssh.Marshal(struct{ Command string }{command}))
+	if err := s.Exec(ctx, command); err != nil {
+		return err
+	}
+	return s.Started(ctx)
+}
+
+// Exec sends what Start sends, and does not wait: Started collects the answers.
+// If nothing could be sent, the session is closed and the error returned.
+func (s *Session) Exec(ctx context.Context, command string) error {
+	return s.begin(ctx, "run the command", "exec", ssh.Marshal(struct{ Command string }{command}))
 }
 
 // Shell runs the user's login shell, in all else as Start does.
 func (s *Session) Shell(ctx context.Context) error {
-	return s.start(ctx, "run a shell", "shell", nil)
+	if err := s.begin(ctx, "run a shell", "shell", nil); err != nil {
+		return err
+	}
+	return s.Started(ctx)
 }
 
 // Subsystem runs a subsystem such as "sftp", in all else as Start does.
 func (s *Session) Subsystem(ctx context.Context, name string) error {
-	return s.start(ctx, fmt.Sprintf("run the subsystem %q", name), "subsystem", ssh.Marshal(struct{ Name string }{name}))
+	what := fmt.Sprintf("run the subsystem %q", name)
+	if err := s.begin(ctx, what, "subsystem", ssh.Marshal(struct{ Name string }{name})); err != nil {
+		return err
+	}
+	return s.Started(ctx)
 }
 
 // Close closes the channel as [connection.Channel.Close] does. What runs may go
@@ -157,23 +188,29 @@ func errStarted(what string) error {
 	return fmt.Errorf("channel: %s: the session has been started", what)
 }
 
-// start sends the request that sets the session going, and collects all
-// answers: the first refusal counts, but none is left behind.
-func (s *Session) start(ctx context.Context, what, name string, payload []byte) error {
+// begin sends the request that sets the session going.
+func (s *Session) begin(ctx context.Context, what, name string, payload []byte) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.started {
-		s.mu.Unlock()
 		return errStarted(what)
 	}
 	s.started = true
 	err := s.send(ctx, what, name, payload)
+	if err != nil {
+		s.asked = nil
+		s.Close()
+	}
+	return err
+}
+
+// Started waits for the answers to all requests that were sent, as Start does
+// after Exec: the first refusal counts, but no answer is left behind.
+func (s *Session) Started(ctx context.Context) error {
+	s.mu.Lock()
 	asked := s.asked
 	s.asked = nil
 	s.mu.Unlock()
-	if err != nil {
-		s.Close()
-		return err
-	}
 	var failed error
 	for _, q := range asked {
 		if _, err := q.pending.Wait(ctx); err != nil && failed == nil {
