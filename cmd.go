@@ -34,11 +34,15 @@ type Cmd struct {
 	Stdout io.Writer
 	Stderr io.Writer
 
-	// Env are variables as "NAME=value", sent as requests, which cost a round
-	// trip. Servers refuse most names (see AcceptEnv in sshd_config). One that
-	// is refused is an error of Start, before anything runs, unless
-	// EnvFallback is set.
+	// Env are variables as "NAME=value", sent as requests. Servers refuse most
+	// names (see AcceptEnv in sshd_config). One that is refused is an error of
+	// Start, before anything runs, unless one of the next two is set. Knowing
+	// that costs a round trip.
 	Env []string
+
+	// EnvOptional has the command run without the variables that the server
+	// refuses. It saves that round trip: the command leaves with them.
+	EnvOptional bool
 
 	// EnvFallback sets the variables that the server refuses by a prefix: it
 	// gets "env NAME=value sh -c 'command'" to run. That takes a server with a
@@ -58,12 +62,19 @@ type Cmd struct {
 	// session is closed and Wait returns: 0 is 2 seconds, negative is no time.
 	WaitDelay time.Duration
 
+	// Client is the connection that the command runs on. To a Cmd of the
+	// function Command, Start gives one, and Wait closes it unless KeepClient
+	// is set: then the caller goes on with it, and closes it.
+	Client     *Client
+	KeepClient bool
+
 	// Session is the session that the command runs in: for Signal and Resize.
 	// Start sets it when the command has started.
 	Session *channel.Session
 
-	client *Client
 	ctx    context.Context
+	target string  // of a command that dials
+	config *Config // likewise; nil for others
 
 	called   bool            // Start was
 	waited   atomic.Bool     // Wait was called
@@ -83,8 +94,28 @@ type Cmd struct {
 // when it ends first, Cancel is called, WaitDelay granted, and the session
 // closed.
 func (c *Client) Command(ctx context.Context, command string) *Cmd {
-	cmd := &Cmd{Command: command, client: c, ctx: ctx}
+	cmd := &Cmd{Command: command, Client: c, ctx: ctx}
 	cmd.ready, cmd.started = context.WithCancel(context.Background())
+	return cmd
+}
+
+// Command returns a command to run on a target that is not connected yet:
+// Start dials, as [Dial] does, and because it knows what is to be done, sends
+// the command right behind the request that authenticates the user, if the
+// server is one that bears it. That takes 3 round trips, and 2 if the server is
+// in the Config's Memory; see [Cmd].Client for what becomes of the connection.
+//
+// The command runs once at the most. When a connection fails for what was
+// sent on it before its turn, a second one is made, but only if it is certain
+// that nothing has started; otherwise the error is an [*UncertainError].
+//
+// ctx is for dialling and all of the command's life.
+func Command(ctx context.Context, target string, config *Config, command string) *Cmd {
+	if config == nil {
+		config = new(Config) // an error of Start
+	}
+	cmd := (*Client)(nil).Command(ctx, command)
+	cmd.target, cmd.config = target, config
 	return cmd
 }
 
@@ -99,7 +130,8 @@ func (c *Cmd) Run() error {
 // Start starts the command, and returns when the server has agreed to run it.
 // If it returns nil, Wait must be called. Its error wraps the server's refusal,
 // a *connection.OpenError or a *connection.RequestError, or is that of the
-// context or of the connection.
+// context or of the connection: an [*UncertainError] if the command may run all
+// the same. A Cmd that dials fails as [Dial] does, too.
 func (c *Cmd) Start() error {
 	if c.called {
 		return errors.New("nacre: the command was started before")
@@ -118,44 +150,35 @@ func (c *Cmd) start() error {
 	if err != nil {
 		return err
 	}
-	s, err := channel.NewSession(c.ctx, c.client.conn)
+	l := &launch{cmd: c, env: env}
+	if c.Client == nil {
+		if c.Client, err = connect(c.ctx, c.target, c.config, l); err != nil {
+			return err
+		}
+	}
+	if l.session == nil {
+		err = l.send(c.ctx, c.Client)
+	}
+	if err == nil {
+		err = l.finish(c.ctx)
+	}
 	if err != nil {
+		err = l.failed(err)
+		c.disconnect()
 		return err
 	}
-	if err := c.startSession(s, env); err != nil {
-		s.Close()
-		return err
-	}
-	c.Session = s
+	c.Session = l.session
 	c.running, c.stop = context.WithCancel(context.Background())
-	c.startCopying()
+	c.startCopying(l.input)
 	c.watch = context.AfterFunc(c.ctx, c.interrupt)
 	return nil
 }
 
-// startSession makes the requests: variables first, because the command line
-// may depend on what becomes of them, terminal and command together.
-func (c *Cmd) startSession(s *channel.Session, env []variable) error {
-	c.closeUnused(s)
-	refused, err := setenv(c.ctx, s, env)
-	if err != nil {
-		return err
+// disconnect closes the client if it is the command's own.
+func (c *Cmd) disconnect() {
+	if c.config != nil {
+		c.Client.Close()
 	}
-	command := c.Command
-	if len(refused) > 0 {
-		if !c.EnvFallback {
-			return refused[0].err
-		}
-		if command, err = withEnv(refused, command); err != nil {
-			return err
-		}
-	}
-	if c.PTY != nil {
-		if err := s.RequestPTY(c.ctx, *c.PTY); err != nil {
-			return err
-		}
-	}
-	return s.Start(c.ctx, command)
 }
 
 // Wait waits until the command has ended and its output is copied. The error
@@ -182,6 +205,9 @@ func (c *Cmd) Wait() error {
 	}
 	interrupted := !c.watch()
 	c.stop()
+	if !c.KeepClient {
+		c.disconnect()
+	}
 	if interrupted && err != nil {
 		return fmt.Errorf("nacre: command interrupted: %w (%w)", withCause(c.ctx, c.ctx.Err()), err)
 	}

@@ -1,15 +1,8 @@
 package nacre
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
-
-	"golang.org/x/crypto/ssh"
-
-	"github.com/nacre-ssh/nacre/channel"
-	"github.com/nacre-ssh/nacre/connection"
 )
 
 // variable is one of Cmd.Env; err is the server's refusal.
@@ -32,30 +25,6 @@ func parseEnv(env []string) ([]variable, error) {
 		vars = append(vars, variable{name: name, value: value})
 	}
 	return vars, nil
-}
-
-// setenv requests all variables in one round trip and returns those that the
-// server has refused.
-func setenv(ctx context.Context, s *channel.Session, env []variable) (refused []variable, err error) {
-	pending := make([]*connection.Pending, len(env))
-	for i, v := range env {
-		payload := ssh.Marshal(struct{ Name, Value string }{v.name, v.value})
-		if pending[i], err = s.SendRequest(ctx, "env", true, payload); err != nil {
-			return nil, err
-		}
-	}
-	for i, v := range env {
-		_, err := pending[i].Wait(ctx)
-		var refusal *connection.RequestError
-		switch {
-		case errors.As(err, &refusal):
-			v.err = fmt.Errorf("nacre: environment variable %q: %w", v.name, err)
-			refused = append(refused, v)
-		case err != nil:
-			return nil, err
-		}
-	}
-	return refused, nil
 }
 
 // withEnv is the command line that sets the variables itself. The shell in

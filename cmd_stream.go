@@ -14,6 +14,7 @@ import (
 // streams is what a running command copies, and what it leaves to pipes.
 type streams struct {
 	stdinPiped, stdoutPiped, stderrPiped bool
+	inMemory                             []byte // Stdin, if it leaves with the command
 
 	copies   int        // goroutines that copy output
 	results  chan error // of these
@@ -41,8 +42,9 @@ func (c *Cmd) closeUnused(s *channel.Session) {
 }
 
 // startCopying starts a goroutine for each stream that is copied. Those of the
-// output end with the session, that of the input with its source.
-func (c *Cmd) startCopying() {
+// output end with the session, that of the input with its source, unless the
+// input was sent already.
+func (c *Cmd) startCopying(inputSent bool) {
 	out, errs := c.Stdout, c.Stderr
 	if out != nil && sameWriter(out, errs) {
 		locked := &lockedWriter{w: out}
@@ -57,6 +59,7 @@ func (c *Cmd) startCopying() {
 	}
 	c.streams.stdinErr = make(chan error, 1)
 	switch {
+	case inputSent:
 	case c.Stdin != nil:
 		go c.copyInput()
 	case !c.streams.stdinPiped && c.PTY == nil:

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 
 	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/connection"
@@ -52,6 +53,17 @@ type Config struct {
 	// the one that succeeded included; nil is no one.
 	AuthTrace func(attempt userauth.Attempt)
 
+	// Memory remembers servers, so that later connections to them take fewer
+	// round trips. nil is one that all uses of this Config share, by its
+	// address, for 4096 servers; a copy of the Config has another one. NoMemory
+	// is none.
+	Memory Memory
+
+	// Cautious has everything sent in its turn only, to all servers: what
+	// remains are the flights that the RFCs foresee. It is for servers that do
+	// not bear what others of the same identification do.
+	Cautious bool
+
 	// Transport and Connection tune the layers. HostKey and Addr of the
 	// transport are set by Dial.
 	Transport  transport.Config
@@ -63,6 +75,10 @@ type Config struct {
 type Client struct {
 	conn      *connection.Conn
 	transport *transport.Conn // nil if NewClient made this client
+	bears     tolerance
+
+	mu   sync.Mutex // held while the first channel is opened
+	used bool       // a channel was opened, or may have been
 }
 
 // Dial connects to a target, "[user@]host[:port]" or an ssh:// URI. The port is
@@ -73,57 +89,50 @@ type Client struct {
 // ctx bounds all of it: when it ends, the connection is closed and its error is
 // returned. Once Dial has returned, ctx has no effect on the client.
 func Dial(ctx context.Context, target string, config *Config) (*Client, error) {
-	t, err := parseTarget(target)
-	if err != nil {
-		return nil, err
-	}
-	var c Config
-	if config != nil {
-		c = *config
-	}
-	if c.HostKey == nil {
-		return nil, errors.New("nacre: Config.HostKey is not set: the server cannot be verified")
-	}
-	if c.Dial == nil {
-		c.Dial = new(net.Dialer).DialContext
-	}
-	nc, err := c.Dial(ctx, "tcp", t.addr)
-	if err != nil {
-		return nil, &Error{Op: "dial", Addr: t.addr, Err: withCause(ctx, err)}
-	}
-	return join(ctx, nc, t, &c)
-}
-
-// join stacks the layers on a connection. It is short on purpose: a program
-// that needs another stack writes its own.
-func join(ctx context.Context, nc net.Conn, to target, config *Config) (*Client, error) {
-	tc := config.Transport
-	tc.HostKey, tc.Addr = config.HostKey, to.addr
-	if tc.MaxPacket == 0 && config.Connection.MaxPacket > 0 {
-		data := min(config.Connection.MaxPacket, 128<<10) // no channel packet has more
-		tc.MaxPacket = max(35000, data+1024)              // the channel's header, padding
-	}
-	t := transport.Client(nc, &tc)
-	if err := t.Handshake(ctx); err != nil {
-		return nil, &Error{Op: "handshake", Addr: to.addr, Err: err}
-	}
-	ac := userauth.Config{User: to.user, Methods: config.Auth, Banner: config.Banner, Trace: config.AuthTrace}
-	if err := userauth.Authenticate(ctx, t, &ac); err != nil {
-		t.Close()
-		return nil, &Error{Op: "authenticate", Addr: to.addr, Err: err}
-	}
-	client := NewClient(connection.New(t, &config.Connection))
-	client.transport = t
-	return client, nil
+	return connect(ctx, target, config, nil)
 }
 
 // NewClient returns a client on a connection whose layers the caller has built.
 // It owns the connection.
-func NewClient(conn *connection.Conn) *Client { return &Client{conn: conn} }
+func NewClient(conn *connection.Conn) *Client { return newClient(conn, nil, tolerance{}) }
+
+func newClient(conn *connection.Conn, t *transport.Conn, bears tolerance) *Client {
+	return &Client{conn: conn, transport: t, bears: bears}
+}
 
 // Conn returns the connection layer, for requests and channel types of one's
 // own.
-func (c *Client) Conn() *connection.Conn { return c.conn }
+func (c *Client) Conn() *connection.Conn {
+	c.isFirst()
+	return c.conn
+}
+
+// isFirst tells whether nothing can have been opened on this connection before
+// now, by us or because of what we asked for.
+func (c *Client) isFirst() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := !c.used
+	c.used = true
+	return first
+}
+
+// openSession opens a session for a command. If it is the first channel and the
+// server bears it, that is early: nothing waits for the answer.
+func (c *Client) openSession(ctx context.Context) (s *channel.Session, early bool, err error) {
+	c.mu.Lock()
+	if early = c.bears.early && !c.used; early {
+		// Whoever is second must not overtake: the number would be his.
+		defer c.mu.Unlock()
+		c.used = true
+		s, err = channel.PresumeSession(ctx, c.conn, 0)
+		return s, true, err
+	}
+	c.used = true
+	c.mu.Unlock()
+	s, err = channel.NewSession(ctx, c.conn)
+	return s, false, err
+}
 
 // Transport returns the transport layer, for its State: what was negotiated,
 // and the host key. It is nil if NewClient has made this client. Its packets
@@ -133,20 +142,20 @@ func (c *Client) Transport() *transport.Conn { return c.transport }
 // Session opens a session, for what Command does not do. When ctx ends, its
 // error is returned; it has no effect afterwards.
 func (c *Client) Session(ctx context.Context) (*channel.Session, error) {
-	return channel.NewSession(ctx, c.conn)
+	return channel.NewSession(ctx, c.Conn())
 }
 
 // DialContext has the server connect to an address: "tcp" and a "host:port",
 // or "unix" and a path. It fits wherever a dial function is asked for. When ctx
 // ends, its error is returned; it has no effect on the connection afterwards.
 func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	return channel.Dial(ctx, c.conn, network, addr)
+	return channel.Dial(ctx, c.Conn(), network, addr)
 }
 
 // Listen has the server listen on an address, and hand its connections to the
 // listener, as [channel.Listen] has it. ctx is as for DialContext.
 func (c *Client) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
-	return channel.Listen(ctx, c.conn, network, addr)
+	return channel.Listen(ctx, c.Conn(), network, addr)
 }
 
 // Wait waits until the connection has ended, and returns the cause: nil after

@@ -18,6 +18,8 @@ type target struct {
 	addr string // "host:port"
 }
 
+func (t target) String() string { return t.user + "@" + t.addr }
+
 // parseTarget reads "[user@]host[:port]" or "ssh://[user@]host[:port]". An IPv6
 // address with a port stands in brackets.
 func parseTarget(s string) (target, error) {

@@ -1,0 +1,82 @@
+package nacre
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/nacre-ssh/nacre/transport"
+)
+
+// gate is a transport for a connection layer that starts before authentication
+// is over. What it writes is kept, to leave behind the request that
+// authenticates the user, and it reads nothing until the gate is opened.
+type gate struct {
+	*transport.Conn
+	opened  chan struct{} // closed by open
+	closed  chan struct{} // closed by Close
+	closing sync.Once
+
+	mu   sync.Mutex
+	open bool
+	kept [][]byte
+}
+
+func newGate(t *transport.Conn) *gate {
+	return &gate{Conn: t, opened: make(chan struct{}), closed: make(chan struct{})}
+}
+
+// packets returns what is kept.
+func (g *gate) packets() [][]byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept
+}
+
+// letThrough opens the gate, once the user is authenticated. What is kept was
+// sent already, or leaves now.
+func (g *gate) letThrough(sent bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !sent {
+		if err := g.Conn.WritePackets(g.kept...); err != nil {
+			return err
+		}
+	}
+	g.kept = nil
+	g.open = true
+	close(g.opened)
+	return nil
+}
+
+// WritePackets keeps packets while the gate is not open.
+func (g *gate) WritePackets(packets ...[]byte) error {
+	g.mu.Lock()
+	if g.open {
+		g.mu.Unlock()
+		return g.Conn.WritePackets(packets...)
+	}
+	defer g.mu.Unlock()
+	for _, p := range packets {
+		g.kept = append(g.kept, bytes.Clone(p))
+	}
+	return nil
+}
+
+// WritePacket is WritePackets for one.
+func (g *gate) WritePacket(packet []byte) error { return g.WritePackets(packet) }
+
+// ReadPacket waits for the gate to be opened.
+func (g *gate) ReadPacket() ([]byte, error) {
+	select {
+	case <-g.opened:
+	case <-g.closed:
+	}
+	return g.Conn.ReadPacket()
+}
+
+// Close ends the transport and every wait.
+func (g *gate) Close() error {
+	err := g.Conn.Close()
+	g.closing.Do(func() { close(g.closed) })
+	return err
+}

@@ -1,0 +1,200 @@
+package nacre
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// launch is one try to start a command: what is sent at once, and what has to
+// wait for an answer. A server that has not read the first part, or has refused
+// all of it, may be given it again on another connection.
+type launch struct {
+	cmd *Cmd
+	env []variable
+
+	session *channel.Session
+	early   bool                  // nothing of this waits for the open to be answered
+	pending []*connection.Pending // the answers to env
+	sent    bool                  // the request that runs the command
+	input   bool                  // all of the command's input has been sent
+}
+
+// reset forgets a try that had no effect.
+func (l *launch) reset() {
+	if l != nil {
+		*l = launch{cmd: l.cmd, env: l.env}
+	}
+}
+
+// send opens a session and sends all that need not wait.
+func (l *launch) send(ctx context.Context, client *Client) (err error) {
+	if l.session, l.early, err = client.openSession(ctx); err != nil {
+		return err
+	}
+	l.cmd.closeUnused(l.session)
+	if err = l.sendEnv(ctx); err == nil && (len(l.env) == 0 || l.cmd.EnvOptional) {
+		err = l.exec(ctx, l.cmd.Command)
+	}
+	if err != nil {
+		l.session.Close()
+		l.reset()
+	}
+	return err
+}
+
+// sendEnv requests the variables, all in one flight. They have to be settled
+// before the command runs, unless it can do without them.
+func (l *launch) sendEnv(ctx context.Context) error {
+	for _, v := range l.env {
+		payload := ssh.Marshal(struct{ Name, Value string }{v.name, v.value})
+		p, err := l.session.SendRequest(ctx, "env", true, payload)
+		if err != nil {
+			return err
+		}
+		l.pending = append(l.pending, p)
+	}
+	return nil
+}
+
+// exec requests terminal and command, and where the server bears it, sends
+// input that is at hand.
+func (l *launch) exec(ctx context.Context, command string) error {
+	if l.cmd.PTY != nil {
+		if err := l.session.RequestPTY(ctx, *l.cmd.PTY); err != nil {
+			return err
+		}
+	}
+	if err := l.session.Exec(ctx, command); err != nil {
+		return err
+	}
+	l.sent = true
+	if !l.early {
+		return nil
+	}
+	data, ok := l.cmd.inputAtHand()
+	if !ok {
+		return nil
+	}
+	l.input = true
+	if _, err := l.session.Write(data); err != nil {
+		return err
+	}
+	return l.session.CloseWrite()
+}
+
+// finish waits for the answers, and does what had to wait for them.
+func (l *launch) finish(ctx context.Context) error {
+	if !l.sent {
+		command, err := l.settleEnv(ctx)
+		if err != nil {
+			return err
+		}
+		if err := l.exec(ctx, command); err != nil {
+			return err
+		}
+	}
+	return l.session.Started(ctx)
+}
+
+// settleEnv waits for what becomes of the variables, and returns the command
+// line that sets those which the server has refused.
+func (l *launch) settleEnv(ctx context.Context) (command string, err error) {
+	var refused []variable
+	for i, v := range l.env {
+		_, err := l.pending[i].Wait(ctx)
+		var refusal *connection.RequestError
+		switch {
+		case errors.As(err, &refusal):
+			v.err = fmt.Errorf("nacre: environment variable %q: %w", v.name, err)
+			refused = append(refused, v)
+		case err != nil:
+			return "", err
+		}
+	}
+	switch {
+	case len(refused) == 0:
+		return l.cmd.Command, nil
+	case !l.cmd.EnvFallback:
+		return "", refused[0].err
+	}
+	return withEnv(refused, l.cmd.Command)
+}
+
+// failed ends a launch, and says so if the command may run all the same.
+func (l *launch) failed(err error) error {
+	if l.session != nil {
+		l.session.Close()
+	}
+	var open *connection.OpenError
+	var refused *connection.RequestError
+	if !l.sent || errors.As(err, &open) || errors.As(err, &refused) && refused.Name == "exec" {
+		return err
+	}
+	return &UncertainError{Err: err}
+}
+
+// maxInputAtHand is how much input leaves with the command, in bytes: no more
+// than a presumed channel takes.
+const maxInputAtHand = 16 << 10
+
+// inputAtHand returns the whole input of the command if that is little and in
+// memory: then it can leave with the command, and leave again with it should
+// another connection be needed.
+func (c *Cmd) inputAtHand() (data []byte, ok bool) {
+	s := &c.streams
+	switch {
+	case s.stdinPiped:
+		return nil, false
+	case c.Stdin == nil:
+		return nil, c.PTY == nil // a terminal's input stays open
+	case s.inMemory == nil && !fewBytes(c.Stdin):
+		return nil, false
+	case s.inMemory == nil:
+		s.inMemory, _ = io.ReadAll(c.Stdin) // these do not fail
+	}
+	return s.inMemory, true
+}
+
+// fewBytes tells whether a reader is one of those that cannot block, with
+// little left.
+func fewBytes(r io.Reader) bool {
+	switch r := r.(type) {
+	case *bytes.Reader:
+		return r.Len() <= maxInputAtHand
+	case *bytes.Buffer:
+		return r.Len() <= maxInputAtHand
+	case *strings.Reader:
+		return r.Len() <= maxInputAtHand
+	}
+	return false
+}
+
+// UncertainError is the error of a command that was sent to the server, and
+// whose answer did not come: the connection was lost, or the context has ended.
+// The command may have run, or be running. It is not sent a second time:
+// whether that would do harm, only the caller can know.
+//
+// A command whose Start has failed with another error has not run.
+type UncertainError struct{ Err error }
+
+func (e *UncertainError) Error() string {
+	return "nacre: the command may have run, its start was not confirmed: " + strings.TrimPrefix(e.Err.Error(), "nacre: ")
+}
+
+// Unwrap returns why there was no answer.
+func (e *UncertainError) Unwrap() error { return e.Err }
+
+// Timeout tells whether time ran out, as [Error.Timeout] does.
+func (e *UncertainError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.Err, &t) && t.Timeout()
+}

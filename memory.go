@@ -1,0 +1,130 @@
+package nacre
+
+import (
+	"container/list"
+	"runtime"
+	"slices"
+	"sync"
+	"weak"
+)
+
+// Memory remembers servers from one connection to the next, in the manner of a
+// tls.ClientSessionCache, so that the next one takes fewer round trips. Its
+// methods may be called concurrently.
+//
+// What is remembered only orders and anticipates what the [Config] allows in
+// any case: it never makes a connection weaker. A memory that is wrong, be it
+// that the server was changed, costs a second connection or a round trip.
+type Memory interface {
+	// Get returns what was last put under a name, and whether anything was.
+	Get(name string) (state *ServerState, ok bool)
+
+	// Put remembers a state, which must not be changed any more; nil forgets
+	// the server. The name is "user@host:port".
+	Put(name string, state *ServerState)
+}
+
+// ServerState is what is remembered of a server after a login to it. There is
+// no secret in it, and it can be stored as JSON.
+type ServerState struct {
+	// KeyExchanges are the methods that the server has offered.
+	KeyExchanges []string
+
+	// Key is the [userauth.KeyName] of the key that let the user in, empty if
+	// there was none.
+	Key string
+}
+
+// NoMemory remembers nothing.
+type NoMemory struct{}
+
+// Get finds nothing.
+func (NoMemory) Get(string) (*ServerState, bool) { return nil, false }
+
+// Put does nothing.
+func (NoMemory) Put(string, *ServerState) {}
+
+// defaultServers is how many servers NewMemory remembers by default.
+const defaultServers = 4096
+
+// NewMemory returns a memory that forgets what was not used for longest, so
+// that it never has more than that many servers: 0 or less is 4096. An entry
+// takes about half a kilobyte.
+func NewMemory(servers int) Memory {
+	if servers <= 0 {
+		servers = defaultServers
+	}
+	return &lru{most: servers, entries: make(map[string]*list.Element)}
+}
+
+type lru struct {
+	most int
+
+	mu      sync.Mutex
+	entries map[string]*list.Element
+	order   list.List // of *memoryEntry, the one used last in front
+}
+
+type memoryEntry struct {
+	name  string
+	state *ServerState
+}
+
+func (l *lru) Get(name string) (*ServerState, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.entries[name]
+	if !ok {
+		return nil, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(*memoryEntry).state, true
+}
+
+func (l *lru) Put(name string, state *ServerState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.entries[name]
+	switch {
+	case ok && state == nil:
+		l.remove(e)
+	case ok:
+		e.Value.(*memoryEntry).state = state
+		l.order.MoveToFront(e)
+	case state != nil:
+		if l.order.Len() == l.most {
+			l.remove(l.order.Back())
+		}
+		l.entries[name] = l.order.PushFront(&memoryEntry{name, state})
+	}
+}
+
+func (l *lru) remove(e *list.Element) {
+	delete(l.entries, l.order.Remove(e).(*memoryEntry).name)
+}
+
+// memories has the memory of each Config that names none, under its weak
+// pointer: a field could not be filled in without writing to a Config that
+// other goroutines read or copy. An entry goes with its Config.
+var memories sync.Map // weak.Pointer[Config] to Memory
+
+// memory returns the memory that connections of this config share.
+func (c *Config) memory() Memory {
+	if c.Memory != nil {
+		return c.Memory
+	}
+	key := weak.Make(c)
+	if m, ok := memories.Load(key); ok {
+		return m.(Memory)
+	}
+	m, loaded := memories.LoadOrStore(key, NewMemory(0))
+	if !loaded {
+		runtime.AddCleanup(c, func(key weak.Pointer[Config]) { memories.Delete(key) }, key)
+	}
+	return m.(Memory)
+}
+
+// equal tells whether both say the same, so that nothing has to be put.
+func (s *ServerState) equal(t *ServerState) bool {
+	return s != nil && s.Key == t.Key && slices.Equal(s.KeyExchanges, t.KeyExchanges)
+}

@@ -1,0 +1,119 @@
+package nacre_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nacre-ssh/nacre"
+)
+
+func TestMemoryForgetsWhatWasNotUsedForLongest(t *testing.T) {
+	m := nacre.NewMemory(2)
+	a, b, c := &nacre.ServerState{Key: "a"}, &nacre.ServerState{Key: "b"}, &nacre.ServerState{Key: "c"}
+	m.Put("a", a)
+	m.Put("b", b)
+	_, ok := m.Get("a")
+	require.True(t, ok)
+	m.Put("c", c)
+
+	_, ok = m.Get("b")
+	require.False(t, ok)
+	for name, want := range map[string]*nacre.ServerState{"a": a, "c": c} {
+		got, ok := m.Get(name)
+		require.True(t, ok)
+		require.Same(t, want, got)
+	}
+
+	m.Put("a", b)
+	got, _ := m.Get("a")
+	require.Same(t, b, got)
+	m.Put("a", nil)
+	_, ok = m.Get("a")
+	require.False(t, ok)
+	m.Put("a", nil) // what is not there can be forgotten too
+	m.Put("d", a)
+	_, ok = m.Get("c")
+	require.True(t, ok, "there was room for both")
+}
+
+func TestMemoryHasABound(t *testing.T) {
+	m := nacre.NewMemory(0)
+	for i := range 5000 {
+		m.Put(fmt.Sprint(i), &nacre.ServerState{})
+	}
+	_, ok := m.Get("903")
+	require.False(t, ok)
+	_, ok = m.Get("904")
+	require.True(t, ok)
+}
+
+func TestMemoryIsForConcurrentUse(t *testing.T) {
+	m := nacre.NewMemory(4)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 100 {
+				name := fmt.Sprint((i + j) % 6)
+				m.Put(name, &nacre.ServerState{Key: name})
+				if s, ok := m.Get(name); ok && s.Key != name {
+					t.Errorf("%s under the name %s", s.Key, name)
+				}
+				m.Put(name, nil)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestNoMemory(t *testing.T) {
+	m := nacre.NoMemory{}
+	m.Put("a", &nacre.ServerState{})
+	_, ok := m.Get("a")
+	require.False(t, ok)
+}
+
+var globalConfig nacre.Config
+
+func TestEveryConfigHasAMemoryOfItsOwn(t *testing.T) {
+	own := nacre.NewMemory(1)
+	c := &nacre.Config{Memory: own}
+	require.Same(t, own, c.MemoryInUse())
+
+	a, b := new(nacre.Config), new(nacre.Config)
+	require.Same(t, a.MemoryInUse(), a.MemoryInUse())
+	require.NotSame(t, a.MemoryInUse(), b.MemoryInUse())
+	copied := *a
+	require.NotSame(t, a.MemoryInUse(), copied.MemoryInUse())
+	require.Same(t, globalConfig.MemoryInUse(), globalConfig.MemoryInUse())
+	var inside struct {
+		_ int
+		c nacre.Config
+	}
+	require.Same(t, inside.c.MemoryInUse(), inside.c.MemoryInUse())
+	runtime.KeepAlive(&inside)
+}
+
+func TestMemoryGoesWithItsConfig(t *testing.T) {
+	before := nacre.Memories()
+	for range 100 {
+		new(nacre.Config).MemoryInUse()
+	}
+	for nacre.Memories() > before { // else until the test times out
+		runtime.GC()
+		runtime.Gosched()
+	}
+}
+
+func TestServerStateIsStoredAsJSON(t *testing.T) {
+	state := nacre.ServerState{KeyExchanges: []string{"curve25519-sha256"}, Key: "ssh-ed25519 SHA256:x"}
+	stored, err := json.Marshal(state)
+	require.NoError(t, err)
+	var loaded nacre.ServerState
+	require.NoError(t, json.Unmarshal(stored, &loaded))
+	require.Equal(t, state, loaded)
+}

@@ -1,0 +1,163 @@
+package nacre_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+// counting has a config's connections go through a slow link, and returns what
+// counts the round trips of the latest one, and the connections.
+func counting(c *nacre.Config) (roundTrips, connections func() int) {
+	link := &sshtest.Link{RTT: 100 * time.Millisecond}
+	dial := c.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	var mu sync.Mutex
+	var conns []*sshtest.LinkConn
+	c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		conns = append(conns, link.Conn(nc))
+		return conns[len(conns)-1], nil
+	}
+	locked := func(f func() int) func() int {
+		return func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return f()
+		}
+	}
+	return locked(func() int { return conns[len(conns)-1].RoundTrips() }), locked(func() int { return len(conns) })
+}
+
+// oneShot runs a command on a target that is not connected, and returns the
+// round trips that this took, from a connection that has just been dialled to
+// the command's status.
+func oneShot(t *testing.T, s *sshtest.Server, c *nacre.Config, roundTrips func() int) int {
+	t.Helper()
+	out, err := nacre.Command(t.Context(), s.Target, c, "echo hello").Output()
+	require.NoError(t, err)
+	require.Equal(t, "hello\n", string(out))
+	return roundTrips()
+}
+
+func TestRoundTripsOfACommand(t *testing.T) {
+	for name, test := range map[string]struct {
+		server     func() *sshtest.Server
+		cold, warm int
+	}{
+		"OpenSSH":  {func() *sshtest.Server { return sshtest.OpenSSH(t, nil) }, 3, 2},
+		"Dropbear": {func() *sshtest.Server { return sshtest.Dropbear(t, nil) }, 3, 2},
+		"x/crypto": {func() *sshtest.Server { return sshtest.NewServer(t, nil) }, 5, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := test.server()
+			c := config(s)
+			roundTrips, connections := counting(c)
+			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
+			require.Equal(t, test.warm, oneShot(t, s, c, roundTrips))
+			require.Equal(t, 2, connections())
+			c.Memory = nacre.NoMemory{}
+			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
+		})
+	}
+}
+
+func TestRoundTripsOfDialAndCommands(t *testing.T) {
+	for name, test := range map[string]struct {
+		server            func() *sshtest.Server
+		cold, warm        int // of Dial
+		command, commands int // of the first command, and of each further one
+	}{
+		"OpenSSH":  {func() *sshtest.Server { return sshtest.OpenSSH(t, nil) }, 3, 2, 1, 2},
+		"Dropbear": {func() *sshtest.Server { return sshtest.Dropbear(t, nil) }, 3, 2, 1, 2},
+		"x/crypto": {func() *sshtest.Server { return sshtest.NewServer(t, nil) }, 3, 2, 2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := test.server()
+			c := config(s)
+			roundTrips, _ := counting(c)
+			for _, dialling := range []int{test.cold, test.warm} {
+				client, err := nacre.Dial(t.Context(), s.Target, c)
+				require.NoError(t, err)
+				require.Equal(t, dialling, roundTrips())
+				require.NoError(t, client.Command(t.Context(), "true").Run())
+				require.Equal(t, dialling+test.command, roundTrips())
+				require.NoError(t, client.Command(t.Context(), "true").Run())
+				require.Equal(t, dialling+test.command+test.commands, roundTrips())
+				client.Close()
+			}
+		})
+	}
+}
+
+// What goes with a command, goes with it in one flight.
+func TestRoundTripsOfWhatGoesWithACommand(t *testing.T) {
+	daemons(t, func(t *testing.T, s *sshtest.Server) {
+		for name, test := range map[string]struct {
+			change func(cmd *nacre.Cmd)
+			more   int
+		}{
+			"input":             {func(cmd *nacre.Cmd) { cmd.Stdin = strings.NewReader("input") }, 0},
+			"terminal":          {func(cmd *nacre.Cmd) { cmd.PTY = new(channel.PTY) }, 0},
+			"optional variable": {func(cmd *nacre.Cmd) { cmd.Env, cmd.EnvOptional = []string{"REFUSED=1"}, true }, 0},
+			"replaced variable": {func(cmd *nacre.Cmd) { cmd.Env, cmd.EnvFallback = []string{"REFUSED=1"}, true }, 1},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := config(s)
+				roundTrips, _ := counting(c)
+				for _, want := range []int{3, 2} {
+					cmd := nacre.Command(t.Context(), s.Target, c, "echo hello $REFUSED")
+					test.change(cmd)
+					out, err := cmd.Output()
+					require.NoError(t, err)
+					require.Contains(t, string(out), "hello")
+					require.Equal(t, want+test.more, roundTrips())
+				}
+			})
+		}
+	})
+}
+
+func TestRoundTripsOfSeveralKeys(t *testing.T) {
+	for name, test := range map[string]struct {
+		server     func() *sshtest.Server
+		cold, warm int
+	}{
+		"OpenSSH":  {func() *sshtest.Server { return sshtest.OpenSSH(t, nil) }, 4, 2},
+		"Dropbear": {func() *sshtest.Server { return sshtest.Dropbear(t, nil) }, 4, 2},
+		"x/crypto": {func() *sshtest.Server { return sshtest.NewServer(t, &sshtest.Options{Version: "SSH-2.0-Go"}) }, 6, 4},
+		"unknown":  {func() *sshtest.Server { return sshtest.NewServer(t, nil) }, 9, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := test.server()
+			c := config(s)
+			var signers []ssh.Signer
+			for range 3 {
+				signers = append(signers, sshtest.NewSigner(t, ssh.KeyAlgoED25519))
+			}
+			signers = append(signers, s.Signer, sshtest.NewSigner(t, ssh.KeyAlgoED25519))
+			c.Auth = []userauth.Method{userauth.PublicKeys(signers...)}
+			roundTrips, _ := counting(c)
+			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
+			require.Equal(t, test.warm, oneShot(t, s, c, roundTrips))
+		})
+	}
+}
