@@ -36,7 +36,9 @@ type Channel struct {
 	stdout       stream
 	stderr       Stderr
 	window       int // what the peer may still send
-	consumed     int // read or discarded, but not yet given back as window
+	held         int // what it has sent and nobody has read yet
+	limit        int // of both together; see round
+	round        round
 	eof          bool
 	afterEOF     bool  // data has come that nobody could read any more
 	abandoned    bool  // nobody waits for the answer to our open any more
@@ -70,6 +72,7 @@ func (c *Conn) newChannel(h RequestFunc) *Channel {
 	ch := &Channel{
 		conn:   c,
 		window: c.config.Window,
+		limit:  c.config.Window,
 		opened: make(chan struct{}),
 		done:   make(chan struct{}),
 	}

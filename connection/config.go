@@ -33,10 +33,16 @@ const (
 type Config struct {
 	// Window is how many bytes, of stdout and stderr together, a channel holds
 	// for a reader that is slower than the peer. 0 means 2 MiB, more than
-	// 1 GiB means 1 GiB. The memory is used only while the bytes wait. A
-	// channel moves at most one window in each round trip; some peers
-	// misbehave with windows of more than 15 MiB.
+	// 1 GiB means 1 GiB. The memory is used only while the bytes wait.
 	Window int
+
+	// MaxWindow is how far the window of a channel grows while its reader keeps
+	// up, because a channel moves at most one window in each round trip. A
+	// reader that becomes slow finds as much waiting once, before the window
+	// shrinks. 0 means 15 MiB, since OpenSSH misbehaves with more, and more
+	// than 1 GiB means 1 GiB. When it is negative or not more than Window, the
+	// window does not grow.
+	MaxWindow int
 
 	// MaxPacket is the most data, in bytes, that the peer may put in one
 	// packet. 0 means 32 KiB, more than 128 KiB means 128 KiB. The transport
@@ -68,6 +74,10 @@ func (c *Config) withDefaults() Config {
 		d.Window = 2 << 20
 	}
 	d.Window = min(d.Window, maxWindow)
+	if d.MaxWindow == 0 {
+		d.MaxWindow = 15 << 20
+	}
+	d.MaxWindow = max(d.Window, min(d.MaxWindow, maxWindow))
 	if d.MaxPacket <= 0 {
 		d.MaxPacket = 32 << 10
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"time"
 )
 
 // extendedStderr is SSH_EXTENDED_DATA_STDERR, RFC 4254 section 5.2.
@@ -17,6 +18,32 @@ const maxSend = 64 << 10
 // back: often enough that it does not run dry, seldom enough that few packets
 // do it.
 const giveBack = 8
+
+// A round is the time in which the peer uses up the window that it had at the
+// beginning: at least a round trip, since what it sends next was granted within
+// the round. With a window that is too small for the way a round is about one
+// round trip, and twice the window brings twice the rate. So the window doubles
+// after a round that was faster, in bytes a second, than any for which it grew
+// before, by a quarter or more; the first one is for a try. No round trip is
+// measured for this: where source, way or reader are the limit, the rate stays
+// as it is, and so does the window.
+//
+// In a round of less than shortRound the window is no limit worth lifting, and
+// one of more than longRound is no round trip.
+const (
+	shortRound = 5 * time.Millisecond
+	longRound  = 2 * time.Second
+)
+
+// round is the round of a channel's window that is under way.
+type round struct {
+	began time.Time // zero before the first
+	bytes int       // the window that the peer had
+	left  int       // of bytes
+	held  int       // the most that has waited to be read
+	grew  bool      // the window has, at the beginning: its rate is not settled
+	best  float64   // bytes a second of the fastest round, for which the window grew
+}
 
 // receive takes data from the peer. A nil stream stands for a type of extended
 // data that nobody knows. What nobody will read is discarded here and given
@@ -35,19 +62,49 @@ func (c *Channel) receive(s *stream, data []byte) error {
 			len(data), window, c.conn.config.MaxPacket)
 	}
 	c.window -= len(data)
+	c.held += len(data)
 	if c.eof && s != nil && !s.discard && len(data) > 0 {
 		c.afterEOF = true
 	}
-	credit := 0
 	if s == nil || s.discard || c.eof {
-		credit = c.consume(len(data))
+		c.held -= len(data)
 	} else {
 		s.append(data)
 		s.ready.Broadcast()
 	}
+	credit := c.tune(len(data))
 	c.mu.Unlock()
 	c.giveCredit(credit)
 	return nil
+}
+
+// tune counts n bytes of the peer in its round, sets the limit of the window by
+// rounds that end, and returns grant's result. A reader that lets a window fill
+// which has grown gets the first one again; as SSH cannot take window back, that
+// takes effect while the reader reads. The caller holds mu.
+func (c *Channel) tune(n int) int {
+	r := &c.round
+	if c.held > c.limit-c.limit/giveBack && c.limit > c.conn.config.Window {
+		c.limit = c.conn.config.Window
+		r.best = 0
+	}
+	r.held = max(r.held, c.held)
+	r.left -= n
+	if r.left >= 0 && !r.began.IsZero() {
+		return c.grant()
+	}
+	next := round{began: time.Now(), best: r.best}
+	took := next.began.Sub(r.began)
+	if !r.grew && took >= shortRound && took <= longRound && r.held <= c.limit/2 {
+		if rate := float64(r.bytes-r.left) / took.Seconds(); rate >= r.best*5/4 {
+			c.limit = min(2*c.limit, c.conn.config.MaxWindow)
+			next.best, next.grew = rate, true
+		}
+	}
+	credit := c.grant()
+	next.bytes, next.left = c.window, c.window
+	*r = next
+	return credit
 }
 
 // receiveEOF ends both streams. A second EOF changes nothing.
@@ -64,16 +121,21 @@ func (c *Channel) hasLateData() bool {
 	return c.afterEOF
 }
 
-// consume counts bytes that need no room any more, and returns the window to
-// give back, 0 when it is not worth a packet yet. The caller holds mu, and
-// passes the result to giveCredit after it has released it.
+// consume counts bytes that need no room any more, and returns grant's result.
+// The caller holds mu.
 func (c *Channel) consume(n int) int {
-	c.consumed += n
-	if c.eof || c.consumed == 0 || c.consumed < c.conn.config.Window/giveBack {
+	c.held -= n
+	return c.grant()
+}
+
+// grant returns the window to give to the peer, 0 when it is not worth a packet
+// yet. The caller holds mu, and passes the result to giveCredit after it has
+// released it.
+func (c *Channel) grant() int {
+	credit := c.limit - c.window - c.held
+	if c.eof || credit <= 0 || credit < c.limit/giveBack {
 		return 0
 	}
-	credit := c.consumed
-	c.consumed = 0
 	c.window += credit
 	return credit
 }
