@@ -36,6 +36,37 @@ func connect(ctx context.Context) (*nacre.Client, func()) {
 	}
 }
 
+// One command on a server, in as few round trips as it takes, and a second one
+// on the connection that is there now.
+func ExampleCommand() {
+	server, err := sshtest.StartServer(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	config := &nacre.Config{ // one for all connections: it remembers servers
+		HostKey: transport.FixedHostKey(server.HostKey),
+		Auth:    []userauth.Method{userauth.PublicKeys(server.Signer)},
+	}
+	ctx := context.Background()
+
+	cmd := nacre.Command(ctx, server.Target, config, "wc -c")
+	cmd.Stdin, cmd.KeepClient = strings.NewReader("how long is this?"), true
+	out, err := cmd.Output()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(string(out))
+	client := cmd.Client
+	defer client.Close()
+	out, err = client.Command(ctx, "echo that long").Output()
+	fmt.Print(string(out), err)
+	// Output:
+	// 17
+	// that long
+	// <nil>
+}
+
 // Streams and status, in the words of os/exec.
 func ExampleClient_Command() {
 	ctx := context.Background()

@@ -12,9 +12,7 @@ import (
 // authenticates the user, and it reads nothing until the gate is opened.
 type gate struct {
 	*transport.Conn
-	opened  chan struct{} // closed by open
-	closed  chan struct{} // closed by Close
-	closing sync.Once
+	opened chan struct{}
 
 	mu   sync.Mutex
 	open bool
@@ -22,7 +20,7 @@ type gate struct {
 }
 
 func newGate(t *transport.Conn) *gate {
-	return &gate{Conn: t, opened: make(chan struct{}), closed: make(chan struct{})}
+	return &gate{Conn: t, opened: make(chan struct{})}
 }
 
 // packets returns what is kept.
@@ -65,18 +63,5 @@ func (g *gate) WritePackets(packets ...[]byte) error {
 // WritePacket is WritePackets for one.
 func (g *gate) WritePacket(packet []byte) error { return g.WritePackets(packet) }
 
-// ReadPacket waits for the gate to be opened.
-func (g *gate) ReadPacket() ([]byte, error) {
-	select {
-	case <-g.opened:
-	case <-g.closed:
-	}
-	return g.Conn.ReadPacket()
-}
-
-// Close ends the transport and every wait.
-func (g *gate) Close() error {
-	err := g.Conn.Close()
-	g.closing.Do(func() { close(g.closed) })
-	return err
-}
+// Opened tells when there is something to read.
+func (g *gate) Opened() <-chan struct{} { return g.opened }

@@ -50,7 +50,10 @@ const readGrace = time.Second
 // gets several packets at once, and can send them in one system call. One that
 // has the method Unimplemented() error is told of a message that nobody knows,
 // before the next ReadPacket, so that it can answer as RFC 4253 section 11.4
-// demands; otherwise such messages are passed over.
+// demands; otherwise such messages are passed over. One that has the method
+// Opened() <-chan struct{} is not read before that channel is closed, nor is the
+// peer asked for a sign of life: it takes what is to be sent while the layer
+// below is still at work.
 type Transport interface {
 	ReadPacket() ([]byte, error)
 	WritePacket(packet []byte) error
@@ -102,7 +105,6 @@ func New(t Transport, config *Config) *Conn {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.out.init()
 	c.requests.conn = c
-	c.startKeepAlive()
 	go c.readLoop()
 	go c.writeLoop()
 	return c
@@ -193,6 +195,14 @@ func (c *Conn) closed() error {
 
 func (c *Conn) readLoop() {
 	defer close(c.readDone)
+	if t, ok := c.t.(interface{ Opened() <-chan struct{} }); ok {
+		select {
+		case <-t.Opened():
+		case <-c.done:
+			return
+		}
+	}
+	c.startKeepAlive()
 	for {
 		packet, err := c.t.ReadPacket()
 		if err != nil {

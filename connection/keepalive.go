@@ -43,7 +43,9 @@ func (c *Conn) startKeepAlive() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keepAlive = time.AfterFunc(c.config.KeepAliveInterval, tick)
+	if !c.ended {
+		c.keepAlive = time.AfterFunc(c.config.KeepAliveInterval, tick)
+	}
 }
 
 // askAlive has the write loop ask when it next can. It counts as asked when the

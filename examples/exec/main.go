@@ -67,12 +67,10 @@ func run(args []string) error {
 	ctx, stop := login.Interruptible()
 	defer stop()
 
-	client, err := nacre.Dial(ctx, set.Arg(0), &nacre.Config{HostKey: hostKey, Auth: methods})
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	cmd := client.Command(ctx, strings.Join(set.Args()[1:], " "))
+	// The program knows what it wants before it connects, so that the command
+	// can leave together with the proof of who we are.
+	config := &nacre.Config{HostKey: hostKey, Auth: methods}
+	cmd := nacre.Command(ctx, set.Arg(0), config, strings.Join(set.Args()[1:], " "))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
