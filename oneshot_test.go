@@ -381,3 +381,53 @@ func TestInputOfACommandThatDials(t *testing.T) {
 		require.Equal(t, "piped", string(out))
 	})
 }
+
+func TestRefusedTerminal(t *testing.T) {
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{Config: []string{"PermitTTY no"}})
+	y := newTally(t)
+	cmd := nacre.Command(t.Context(), s.Target, config(s), y.command())
+	cmd.PTY = new(channel.PTY)
+	err := cmd.Run()
+	var refused *connection.RequestError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "pty-req", refused.Name)
+	require.ErrorAs(t, err, new(*nacre.UncertainError), "the command left with it")
+}
+
+func TestRefusedVariables(t *testing.T) {
+	daemons(t, func(t *testing.T, s *sshtest.Server) {
+		y := newTally(t)
+		cmd := nacre.Command(t.Context(), s.Target, config(s), y.command())
+		cmd.Env = []string{"REFUSED=1"}
+		err := cmd.Run()
+		var refused *connection.RequestError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, "env", refused.Name)
+		require.NotErrorAs(t, err, new(*nacre.UncertainError))
+		require.Zero(t, y.runs(t))
+	})
+}
+
+// Nobody waits for anybody: all of them are under way at once.
+func TestThousandCommandsAtOnce(t *testing.T) {
+	const commands = 1000
+	var running sync.WaitGroup
+	running.Add(commands)
+	s := sshtest.NewServer(t, &sshtest.Options{Handlers: map[string]sshtest.HandlerFunc{
+		"meet": func(*sshtest.Session) int {
+			running.Done()
+			running.Wait()
+			return 0
+		},
+	}})
+	c := config(s)
+	var wg sync.WaitGroup
+	for range commands {
+		wg.Go(func() {
+			if err := nacre.Command(t.Context(), s.Target, c, "meet").Run(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
