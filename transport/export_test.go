@@ -79,8 +79,14 @@ func (p *Packets) SealFrame(length uint32, body []byte) []byte {
 // Open returns the payload of the next packet that the reader gets.
 func (p *Packets) Open() ([]byte, error) { return p.r.next() }
 
-// Buffered returns how large the reader's buffer is.
-func (p *Packets) Buffered() int { return len(p.r.buf) }
+// Allow sets the largest packet_length that the reader takes.
+func (p *Packets) Allow(most uint32) { p.r.max = most }
+
+// Held returns how large the reader's buffer is.
+func (p *Packets) Held() int { return len(p.r.buf) }
+
+// ReceiveSizes are the sizes of receive buffers.
+var ReceiveSizes = receiveSizes
 
 // Group returns a group of RFC 3526 by its name in RFC 8268.
 func Group(name string) (p, g *big.Int) {

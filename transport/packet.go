@@ -10,8 +10,6 @@ const (
 	minPadding  = 4
 	minLength   = 1 + 1 + minPadding // padding_length, message number, padding
 	maxPayload  = 256 * 1024         // that we send; far above what a peer must accept
-	readBuffer  = 4 * 1024           // at rest
-	readTop     = 256 * 1024         // grown to while reads fill the buffer
 	writeBuffer = 128 * 1024         // bytes gathered for one write
 )
 

@@ -9,16 +9,11 @@ import (
 // readHalf is the state of the receiving direction. It belongs to the holder
 // of lock.
 type readHalf struct {
-	lock   chan struct{} // holds one token
-	conn   net.Conn
+	lock chan struct{} // holds one token
+	receiveBuffer
 	cipher packetCipher
 	seq    uint32
 	max    uint32 // largest packet_length accepted
-
-	// buf[start:end] is received and not consumed. Packets are decrypted in
-	// place, and what ReadPacket returns points into it.
-	buf        []byte
-	start, end int
 
 	usage      usage
 	rekeyAsked bool // the limit has passed and Rekey was called; once for each key
@@ -30,42 +25,9 @@ type readHalf struct {
 func (r *readHalf) init(c net.Conn, maxPacket int) {
 	r.lock = make(chan struct{}, 1)
 	r.lock <- struct{}{}
-	r.conn = c
+	r.receiveBuffer.init(c)
 	r.cipher = plainCipher{}
 	r.max = uint32(maxPacket)
-}
-
-// peek returns the next n bytes without consuming them. n is bounded by max
-// and a tag. It reads as much as the connection has and the buffer holds.
-func (r *readHalf) peek(n int) ([]byte, error) {
-	if r.start == r.end {
-		r.start, r.end = 0, 0
-	}
-	for r.end-r.start < n {
-		r.makeRoom(n)
-		m, err := r.conn.Read(r.buf[r.end:])
-		r.end += m
-		if err != nil && r.end-r.start < n {
-			return nil, noEOF(err)
-		}
-	}
-	return r.buf[r.start : r.start+n], nil
-}
-
-// makeRoom makes n bytes from start fit, and leaves room to read. A buffer
-// that is full and still not enough is doubled: this connection has much to
-// say, and larger reads are cheaper.
-func (r *readHalf) makeRoom(n int) {
-	if r.start+n <= len(r.buf) && r.end < len(r.buf) {
-		return
-	}
-	buf := r.buf
-	if n > len(buf) || r.end == len(buf) && len(buf) < readTop {
-		size := max(readBuffer, n, min(2*len(buf), readTop))
-		buf = make([]byte, size)
-	}
-	r.end = copy(buf, r.buf[r.start:r.end])
-	r.start, r.buf = 0, buf
 }
 
 // next returns the payload of the next packet, at least one byte long and

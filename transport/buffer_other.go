@@ -1,0 +1,14 @@
+//go:build !unix
+
+package transport
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawSocket returns nil: sockets are read like any other connection.
+func rawSocket(net.Conn) syscall.RawConn { return nil }
+
+// readNow is never called, because there is no raw socket.
+func readNow(uintptr, []byte) (n int, again bool, err error) { return 0, false, syscall.EINVAL }

@@ -1,0 +1,44 @@
+//go:build unix
+
+package transport
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// rawSocket returns the socket below c, or nil if c is something else. What
+// only embeds a socket may have a Read of its own, so the types are named.
+func rawSocket(c net.Conn) syscall.RawConn {
+	var raw syscall.RawConn
+	var err error
+	switch s := c.(type) {
+	case *net.TCPConn:
+		raw, err = s.SyscallConn()
+	case *net.UnixConn:
+		raw, err = s.SyscallConn()
+	}
+	if err != nil {
+		return nil // Read will say why
+	}
+	return raw
+}
+
+// readNow reads what there is. If that is nothing it tells to come again.
+func readNow(fd uintptr, p []byte) (n int, again bool, err error) {
+	for {
+		n, err = syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, true, nil
+		case err != nil:
+			return 0, false, err
+		case n == 0:
+			return 0, false, io.EOF
+		}
+		return n, false, nil
+	}
+}
