@@ -20,5 +20,7 @@ smoke:
 	go run ./examples/cat | \
 		diff <(printf '%s\r\n' 'We got this from "cat": This data will be echoed back to us by "cat."') -
 
+# Nacre and its peers, side by side. Flags go into BENCHFLAGS; the benchmarks
+# of single packages are run by go test -bench.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go run ./internal/bench -svg docs/bench.svg $(BENCHFLAGS)
