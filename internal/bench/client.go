@@ -112,12 +112,7 @@ func newNacre(l *login, hostKey ssh.PublicKey, signers []ssh.Signer) *nacreClien
 }
 
 func (c *nacreClient) run(ctx context.Context, command string, stdin, stdout *os.File) error {
-	client, err := nacre.Dial(ctx, c.target, c.config)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	cmd := client.Command(ctx, command)
+	cmd := nacre.Command(ctx, c.target, c.config, command)
 	if stdin != nil {
 		cmd.Stdin = stdin
 	}
