@@ -85,6 +85,9 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 	if !c.r.keyed {
 		return nil, errNoHandshake
 	}
+	if err := c.sendHeld(); err != nil {
+		return nil, err
+	}
 	for {
 		p, err := c.r.next()
 		if err == nil {

@@ -10,7 +10,8 @@ import (
 
 // RequestService asks the server for a service, RFC 4253 section 10, without
 // waiting for its answer: ReadPacket consumes that, so the first packets of
-// the service may leave at once. Whatever comes for the service before it was
+// the service may leave at once: it leaves together with the next packet, or
+// when ReadPacket is called. Whatever comes for the service before it was
 // accepted ends the connection. Only one request can be pending.
 //
 // It waits until the handshake is done, like WritePacket.
@@ -27,7 +28,25 @@ func (c *Conn) RequestService(name string) error {
 	if pending != "" {
 		return fmt.Errorf("transport: the request for %q is not answered yet", pending)
 	}
-	return c.write([][]byte{ssh.Marshal(&serviceRequestMsg{Name: name})})
+	if err := c.holdService(ssh.Marshal(&serviceRequestMsg{Name: name})); err != nil {
+		return err
+	}
+	if len(c.r.lock) == 0 { // somebody reads, and may have looked before
+		return c.sendHeld()
+	}
+	return nil
+}
+
+func (c *Conn) holdService(request []byte) (err error) {
+	if err := c.lockForData(); err != nil {
+		return err
+	}
+	defer func() { err = c.unlockWriter(err) }()
+	if err := c.w.seal(request); err != nil {
+		return err
+	}
+	c.w.hold()
+	return nil
 }
 
 // handleServiceAccept matches the answer with the request.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,11 @@ type writeHalf struct {
 	usage  usage
 	since  time.Time // when the keys were made
 	buf    *[]byte   // of writeBuffers, while the lock is held: sealed packets
+
+	// held are sealed packets that leave with the next ones, or when somebody
+	// reads: see hold. holding tells without the lock that there are some.
+	held    []byte
+	holding atomic.Bool
 
 	err     error // what every later call gets: the direction is poisoned
 	greeted bool  // our version has been sent, so the peer expects packets
@@ -188,6 +194,7 @@ func (w *writeHalf) seal(payload []byte) error {
 	if padding < minPadding {
 		padding += block
 	}
+	w.takeHeld()
 	length := 1 + uint32(len(payload)) + padding
 	size := 4 + int(length) + w.cipher.tag()
 	if len(*w.buf) > 0 && len(*w.buf)+size > writeBuffer {
@@ -207,6 +214,42 @@ func (w *writeHalf) seal(payload []byte) error {
 	w.usage.packets++
 	w.usage.bytes += int64(size)
 	return nil
+}
+
+// hold keeps what is in the buffer for the next write. A service request and
+// what follows it leave in one piece so: a server that gets several answers
+// them one by one, and Nagle's algorithm, which sshd leaves on, has each answer
+// wait for the one before to be acknowledged. What is held has to leave before
+// anybody waits for an answer to it.
+func (w *writeHalf) hold() {
+	w.held = append(w.held, *w.buf...)
+	*w.buf = (*w.buf)[:0]
+	w.holding.Store(true)
+}
+
+// takeHeld moves what is held to the buffer.
+func (w *writeHalf) takeHeld() {
+	if len(w.held) > 0 {
+		*w.buf = append(*w.buf, w.held...)
+		w.held = nil
+		w.holding.Store(false)
+	}
+}
+
+// sendHeld has what is held leave now.
+func (c *Conn) sendHeld() (err error) {
+	if !c.w.holding.Load() {
+		return nil
+	}
+	if err := c.lockWriter(); err != nil {
+		return err
+	}
+	defer func() { err = c.unlockWriter(err) }()
+	c.w.takeHeld()
+	if len(*c.w.buf) == 0 {
+		return nil // it has left meanwhile
+	}
+	return c.w.flush()
 }
 
 // flush writes the buffer out.

@@ -63,6 +63,68 @@ func TestManyPacketsAreFewWrites(t *testing.T) {
 	require.Equal(t, 1, below.count()-before)
 }
 
+func TestServiceRequestLeavesWithTheNextPacket(t *testing.T) {
+	c, below := counted(t, func(p *peer) {
+		p.expect(5)
+		p.expect(50)
+		p.expect(90)
+		p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{52})
+		p.drain()
+	})
+	before := below.count()
+	require.NoError(t, c.RequestService("x"))
+	require.Equal(t, before, below.count())
+	require.NoError(t, c.WritePackets([]byte{50}, []byte{90}))
+	require.Equal(t, before+1, below.count())
+	packet, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{52}, packet)
+	require.Equal(t, before+1, below.count())
+}
+
+func TestServiceRequestLeavesBeforeARead(t *testing.T) {
+	c, _ := counted(t, func(p *peer) {
+		p.expect(5)
+		p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
+		p.drain()
+	})
+	require.NoError(t, c.RequestService("x"))
+	packet, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{80}, packet)
+}
+
+func TestServiceRequestDoesNotWaitForAPacketWhileSomebodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := counted(t, func(p *peer) {
+			p.expect(5)
+			p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
+			p.drain()
+		})
+		read := make(chan error, 1)
+		go func() {
+			_, err := c.ReadPacket()
+			read <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, c.RequestService("x"))
+		require.NoError(t, <-read)
+		c.Close()
+	})
+}
+
+func TestServiceRequestIsSentBeforeAFarewell(t *testing.T) {
+	last := make(chan byte, 2)
+	c, _ := counted(t, func(p *peer) {
+		last <- p.receiveAny()[0]
+		last <- p.receiveAny()[0]
+	})
+	require.NoError(t, c.RequestService("x"))
+	require.NoError(t, c.Close())
+	require.Equal(t, byte(5), <-last)
+	require.Equal(t, byte(1), <-last)
+}
+
 func TestPacketIsNotRetained(t *testing.T) {
 	got := make(chan []byte, 1)
 	c := connected(t, transport.Config{}, &script{}, func(p *peer) { got <- bytes.Clone(p.receive()); p.drain() })
