@@ -41,12 +41,21 @@ func (g *segment) release() {
 // guards it.
 type stream struct {
 	ready      sync.Cond // readers wait here
+	waiting    int       // how many do
+	into       []byte    // of the first of them, if it is a Read: data goes there at once
+	filled     int       // how much of into that is
 	head, tail *segment
 	size       int  // bytes unread
 	discard    bool // closed for reading
 }
 
-func (s *stream) append(data []byte) {
+// append takes data in, and returns how much of it a reader has got already.
+func (s *stream) append(data []byte) (direct int) {
+	if s.size == 0 {
+		direct = copy(s.into[s.filled:], data)
+		s.filled += direct
+		data = data[direct:]
+	}
 	s.size += len(data)
 	for len(data) > 0 {
 		if s.tail == nil || len(s.tail.data) == cap(s.tail.data) {
@@ -57,6 +66,7 @@ func (s *stream) append(data []byte) {
 		g.data = g.data[:len(g.data)+n]
 		data = data[n:]
 	}
+	return direct
 }
 
 // grow adds a segment for n further bytes.

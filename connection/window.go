@@ -69,8 +69,10 @@ func (c *Channel) receive(s *stream, data []byte) error {
 	if s == nil || s.discard || c.eof {
 		c.held -= len(data)
 	} else {
-		s.append(data)
-		s.ready.Broadcast()
+		c.held -= s.append(data)
+		if s.waiting > 0 {
+			s.ready.Broadcast()
+		}
 	}
 	credit := c.tune(len(data))
 	c.mu.Unlock()
@@ -158,10 +160,13 @@ func (c *Channel) giveCredit(credit int) {
 	c.credit += uint32(credit) // at most the window, which fits
 }
 
-// awaitData blocks until s has data or has none for ever. The caller holds mu.
-func (c *Channel) awaitData(s *stream) error {
+// awaitData blocks until s has data or has none for ever; direct tells that
+// s.into is the caller's. The caller holds mu.
+func (c *Channel) awaitData(s *stream, direct bool) error {
 	for {
 		switch {
+		case direct && s.filled > 0:
+			return nil
 		case c.closed:
 			return errChannelClosed
 		case s.discard:
@@ -175,7 +180,9 @@ func (c *Channel) awaitData(s *stream) error {
 		case c.err != nil:
 			return c.err
 		}
+		s.waiting++
 		s.ready.Wait()
+		s.waiting--
 	}
 }
 
@@ -189,7 +196,20 @@ func (c *Channel) read(s *stream, p []byte) (int, error) {
 		return 0, nil
 	}
 	c.mu.Lock()
-	if err := c.awaitData(s); err != nil {
+	direct := s.size == 0 && s.into == nil
+	if direct {
+		s.into = p
+	}
+	err := c.awaitData(s, direct)
+	if direct {
+		n := s.filled
+		s.into, s.filled = nil, 0
+		if n > 0 {
+			c.mu.Unlock()
+			return n, nil
+		}
+	}
+	if err != nil {
 		c.mu.Unlock()
 		return 0, err
 	}
@@ -203,7 +223,7 @@ func (c *Channel) read(s *stream, p []byte) (int, error) {
 func (c *Channel) writeTo(s *stream, w io.Writer) (total int64, err error) {
 	for err == nil {
 		c.mu.Lock()
-		if err = c.awaitData(s); err != nil {
+		if err = c.awaitData(s, false); err != nil {
 			c.mu.Unlock()
 			break
 		}
@@ -237,6 +257,7 @@ func (c *Channel) written(s *stream, g *segment, n int) (credit int) {
 	if left := len(g.unread()); left > 0 && !s.discard {
 		s.untake(g)
 		s.size += left
+		s.ready.Broadcast()
 	} else {
 		n += left
 		g.release()

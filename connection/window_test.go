@@ -251,3 +251,88 @@ func TestSlowSourceKeepsTheFirstWindow(t *testing.T) {
 		}
 	})
 }
+
+// What a read that waits gets at once, what lies behind it and what the next
+// reads get make up the stream, and all of it gives window back.
+func TestReadsThatWaitLoseNothing(t *testing.T) {
+	for _, size := range []int{1, 3, 7, 50, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := start(t, &connection.Config{Window: 80})
+			ch, id := p.open(c, nil)
+			var got []byte
+			done := call(func() error {
+				buf := make([]byte, size)
+				for {
+					n, err := ch.Read(buf)
+					got = append(got, buf[:n]...)
+					if err != nil {
+						return err
+					}
+				}
+			})
+			var want []byte
+			outstanding := 80
+			for i := range 200 {
+				if i%3 == 0 {
+					synctest.Wait()
+				}
+				for p.in.length() > 0 {
+					outstanding += int(expect[adjustMsg](p).Bytes)
+				}
+				data := bytes.Repeat([]byte{byte(i)}, min(i%11, outstanding))
+				p.send(&dataMsg{id, data})
+				want = append(want, data...)
+				outstanding -= len(data)
+			}
+			p.send(&eofMsg{id})
+			require.Equal(t, io.EOF, <-done)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// Of several reads that wait each gets what comes, and none twice.
+func TestSeveralReadsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, nil)
+		ch, id := p.open(c, nil)
+		reads := make(chan string, 10)
+		for range 3 {
+			go func() {
+				buf := make([]byte, 2)
+				n, _ := ch.Read(buf)
+				reads <- string(buf[:n])
+			}()
+		}
+		synctest.Wait()
+		p.send(&dataMsg{id, []byte("aabbcc")})
+		synctest.Wait()
+		require.ElementsMatch(t, []string{"aa", "bb", "cc"}, []string{<-reads, <-reads, <-reads})
+	})
+}
+
+// Data that has reached a read is not lost to a deadline that passes before it
+// returns.
+func TestReadThatWaitsAndItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, nil)
+		ch, id := p.open(c, nil)
+		var got []byte
+		for i := range 100 {
+			require.NoError(t, ch.SetReadDeadline(time.Now().Add(time.Second)))
+			go func() {
+				time.Sleep(time.Second)
+				_ = p.WritePacket(marshal(&dataMsg{id, []byte{byte(i)}}))
+			}()
+			buf := make([]byte, 10)
+			n, _ := ch.Read(buf)
+			got = append(got, buf[:n]...)
+		}
+		require.NoError(t, ch.SetReadDeadline(time.Time{}))
+		synctest.Wait()
+		p.send(&eofMsg{id})
+		rest, err := io.ReadAll(ch)
+		require.NoError(t, err)
+		require.Len(t, append(got, rest...), 100)
+	})
+}
