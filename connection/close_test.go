@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,4 +296,21 @@ func TestKeepAlive(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestIdleConnectionHasOneGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		for i := range 10 {
+			c, p := start(t, nil)
+			ch, id := p.open(c, nil)
+			_, err := ch.Write([]byte("x"))
+			require.NoError(t, err)
+			require.NoError(t, ch.Close())
+			p.send(&closeMsg{id})
+			require.NoError(t, ch.Wait())
+			synctest.Wait()
+			require.Equal(t, before+i+1, runtime.NumGoroutine())
+		}
+	})
 }

@@ -9,11 +9,11 @@
 // does the same. A program that only runs commands or forwards ports has no
 // need of this package.
 //
-// A [Conn] runs two goroutines: one reads, one writes. The reader never writes
-// and never waits for the program: a peer's data waits in the channel's
-// window, its requests and opens run their handlers on goroutines that live
-// no longer than there is something to handle. All methods of all types may
-// be called concurrently.
+// A [Conn] runs a goroutine that reads, and one that writes while there is
+// something to write. The reader never writes and never waits for the program: a
+// peer's data waits in the channel's window, its requests and opens run their
+// handlers on goroutines that live no longer than there is something to handle.
+// All methods of all types may be called concurrently.
 //
 // After the end of a connection every call returns an error for which
 // errors.Is(err, net.ErrClosed) holds, and which wraps what ended it.
@@ -41,10 +41,10 @@ const readGrace = time.Second
 // authenticated and in order, whose first byte is a message number of RFC
 // 4254.
 //
-// One goroutine calls ReadPacket and another WritePacket. The slice that
-// ReadPacket returns is used until the next call, the one that WritePacket
-// gets is not to be kept after the return. WritePacket may block, as it does
-// in a key re-exchange. Close does not block, and makes both return.
+// ReadPacket is called by one goroutine, and WritePacket by one at a time. The
+// slice that ReadPacket returns is used until the next call, the one that
+// WritePacket gets is not to be kept after the return. WritePacket may block, as
+// it does in a key re-exchange. Close does not block, and makes both return.
 //
 // A Transport that also has the method WritePackets(packets ...[]byte) error
 // gets several packets at once, and can send them in one system call. One that
@@ -70,15 +70,14 @@ type Conn struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	readDone  chan struct{} // closed when the read loop has ended
-	writeDone chan struct{} // closed when the write loop has ended
-	done      chan struct{} // closed when every waiting call has been told of the end
-	heard     atomic.Uint32 // packets since the last keepalive tick; counts no further than 2
+	readDone chan struct{} // closed when the read loop has ended
+	done     chan struct{} // closed when every waiting call has been told of the end
+	heard    atomic.Uint32 // packets since the last keepalive tick; counts no further than 2
 
 	requests requestQueue // the peer's global requests
 
 	mu              sync.Mutex
-	channels        map[uint32]*Channel // by our number; nil after the end
+	channels        map[uint32]*Channel // by our number; nil without any
 	nextID          uint32
 	deciding        int // the peer's opens that no handler has answered yet
 	openHandlers    map[string][]*openHandler
@@ -93,20 +92,15 @@ type Conn struct {
 // the defaults. The connection runs until [Conn.Close] or the failure of t.
 func New(t Transport, config *Config) *Conn {
 	c := &Conn{
-		t:               t,
-		config:          config.withDefaults(),
-		readDone:        make(chan struct{}),
-		writeDone:       make(chan struct{}),
-		done:            make(chan struct{}),
-		channels:        make(map[uint32]*Channel),
-		openHandlers:    make(map[string][]*openHandler),
-		requestHandlers: make(map[string][]*requestHandler),
+		t:        t,
+		config:   config.withDefaults(),
+		readDone: make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.out.init()
+	c.out.init(func() { go c.writeLoop() })
 	c.requests.conn = c
 	go c.readLoop()
-	go c.writeLoop()
 	return c
 }
 
@@ -136,15 +130,14 @@ func (c *Conn) Close() error {
 	defer cancel()
 	_ = c.out.flush(grace) // what is not written by then never will be
 	err := c.end(nil)
-	timer := time.NewTimer(closeGrace)
-	defer timer.Stop()
-	for _, loop := range []chan struct{}{c.readDone, c.writeDone} {
+	// A caller that is itself inside the transport, for example in a host-key
+	// verifier, keeps a loop from ending until it returns.
+	grace, cancel = context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	if c.out.ended(grace) == nil {
 		select {
-		case <-loop:
-		case <-timer.C:
-			// A caller that is itself inside the transport, for example in a
-			// host-key verifier, keeps a loop from ending until it returns.
-			return err
+		case <-c.readDone:
+		case <-grace.Done():
 		}
 	}
 	return err
@@ -219,16 +212,13 @@ func (c *Conn) readLoop() {
 	}
 }
 
+// writeLoop lives while there is something to write: an idle connection has the
+// read loop alone.
 func (c *Conn) writeLoop() {
-	defer close(c.writeDone)
 	several, _ := c.t.(interface {
 		WritePackets(packets ...[]byte) error
 	})
-	for {
-		b := c.out.take()
-		if b == nil {
-			return
-		}
+	for b := c.out.take(); b != nil; b = c.out.take() {
 		var err error
 		if packets := b.split(); several != nil {
 			err = several.WritePackets(packets...)

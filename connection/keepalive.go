@@ -54,5 +54,5 @@ func (o *outbox) askAlive() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.keepAlive = true
-	o.work.Signal()
+	o.run()
 }

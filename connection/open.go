@@ -103,6 +103,9 @@ func (c *Conn) addLocked(ch *Channel) {
 		c.nextID++
 	}
 	ch.id = c.nextID
+	if c.channels == nil {
+		c.channels = make(map[uint32]*Channel)
+	}
 	c.channels[ch.id] = ch
 	c.nextID++
 }
@@ -215,7 +218,7 @@ type openHandler struct{ handle OpenFunc }
 // the channel is refused as prohibited, when there is none as of an unknown
 // type. Up to 256 undecided opens are held, further ones refused.
 func (c *Conn) HandleOpen(typ string, h OpenFunc) (remove func()) {
-	return addHandler(&c.mu, c.openHandlers, typ, &openHandler{h})
+	return addHandler(&c.mu, &c.openHandlers, typ, &openHandler{h})
 }
 
 // Open is a channel that the peer wants to open.

@@ -27,25 +27,25 @@ const (
 // also guards what the channels keep for sending, so that a packet and the
 // state that goes with it, for example a reply slot, change as one.
 type outbox struct {
+	start     func() // starts the write loop
 	mu        sync.Mutex
-	work      sync.Cond // the write loop waits here for something to write
 	room      sync.Cond // senders wait here for room; see passOn
 	queue     *batch    // nil while nothing is queued
 	credit    []*Channel
 	keepAlive bool
-	flushed   sync.Cond // flush waits here for written
-	taken     uint64    // batches that the write loop has taken
+	writing   bool      // the write loop lives: always while there is a queue
+	taken     uint64    // batches that it has taken
 	written   uint64    // batches that it has written
-	failed    bool      // it could not write and has ended
+	progress  sync.Cond // of these three
 	stopped   bool
 	err       error // set once; from then on nothing goes in
 	replies   replyQueue
 }
 
-func (o *outbox) init() {
-	o.work.L = &o.mu
+func (o *outbox) init(start func()) {
+	o.start = start
 	o.room.L = &o.mu
-	o.flushed.L = &o.mu
+	o.progress.L = &o.mu
 }
 
 // size is the level of the outbox. The caller holds o.mu, as for all methods
@@ -79,7 +79,15 @@ func (o *outbox) begin() *batch {
 // seal ends the packet that was appended to b.
 func (o *outbox) seal(b *batch) {
 	b.ends = append(b.ends, len(b.data))
-	o.work.Signal()
+	o.run()
+}
+
+// run starts the write loop unless it lives. There is something to write.
+func (o *outbox) run() {
+	if !o.writing && o.err == nil {
+		o.writing = true
+		o.start()
+	}
 }
 
 func (o *outbox) pushPacket(packet []byte) {
@@ -183,24 +191,19 @@ func (o *outbox) owe(packet []byte) error {
 	return nil
 }
 
-// take gives the write loop everything there is to write, blocking until there
-// is something. It returns nil after the end.
+// take gives the write loop everything there is to write, and ends it by nil
+// when there is nothing.
 func (o *outbox) take() *batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.written = o.taken
-	o.flushed.Broadcast()
-	for {
-		if o.stopped {
-			return nil
-		}
-		o.pushDue()
-		if o.queue != nil {
-			break
-		}
-		o.work.Wait()
-	}
+	defer o.progress.Broadcast()
+	o.pushDue()
 	b := o.queue
+	if b == nil || o.stopped {
+		o.writing = false
+		return nil
+	}
 	o.queue = nil
 	o.taken++
 	o.room.Signal()
@@ -235,9 +238,7 @@ func (o *outbox) refuse(err error) {
 	if o.err == nil {
 		o.err = err
 	}
-	o.work.Signal()
 	o.room.Broadcast()
-	o.flushed.Broadcast()
 }
 
 // fail is for the write loop: nothing will be written any more.
@@ -246,15 +247,17 @@ func (o *outbox) fail(err error) {
 	defer o.mu.Unlock()
 	o.refuse(err)
 	o.queue = nil
-	o.failed = true
+	o.writing = false
+	o.progress.Broadcast()
 }
 
-// stop ends the write loop and fails what waits for global replies.
+// stop lets the write loop end and fails what waits for global replies.
 func (o *outbox) stop(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(err)
 	o.stopped = true
+	o.progress.Broadcast()
 	o.queue = nil
 	o.credit = nil
 	o.replies.fail(err)
@@ -264,27 +267,43 @@ func (o *outbox) stop(err error) {
 func (o *outbox) flush(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failed || o.stopped {
+	if o.err != nil && !o.writing {
 		return o.err
 	}
 	last := o.taken
 	if o.queue != nil {
 		last++
 	}
+	err := o.awaitProgress(ctx, func() bool {
+		return o.written >= last || !o.writing || o.stopped
+	})
+	if err == nil && o.written < last {
+		err = o.err
+	}
+	return err
+}
+
+// ended waits for the end of the write loop.
+func (o *outbox) ended(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.awaitProgress(ctx, func() bool { return !o.writing })
+}
+
+// awaitProgress blocks until the write loop has come to where reached is true,
+// or returns the error of ctx. The caller holds o.mu.
+func (o *outbox) awaitProgress(ctx context.Context, reached func() bool) error {
 	stop := context.AfterFunc(ctx, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.flushed.Broadcast()
+		o.progress.Broadcast()
 	})
 	defer stop()
-	for o.written < last {
-		if o.failed || o.stopped {
-			return o.err
-		}
+	for !reached() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		o.flushed.Wait()
+		o.progress.Wait()
 	}
 	return nil
 }

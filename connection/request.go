@@ -181,7 +181,7 @@ type requestHandler struct{ handle RequestFunc }
 // which is back when remove has been called. Requests without a handler are
 // refused.
 func (c *Conn) HandleRequest(name string, h RequestFunc) (remove func()) {
-	return addHandler(&c.mu, c.requestHandlers, name, &requestHandler{h})
+	return addHandler(&c.mu, &c.requestHandlers, name, &requestHandler{h})
 }
 
 // requestHandler returns nil when there is none.
@@ -198,9 +198,13 @@ func (c *Conn) requestHandler(name string) RequestFunc {
 
 // addHandler adds h to the handlers of a name, and returns what takes it away
 // again.
-func addHandler[H any](mu *sync.Mutex, handlers map[string][]*H, name string, h *H) (remove func()) {
+func addHandler[H any](mu *sync.Mutex, table *map[string][]*H, name string, h *H) (remove func()) {
 	mu.Lock()
 	defer mu.Unlock()
+	if *table == nil {
+		*table = make(map[string][]*H)
+	}
+	handlers := *table
 	handlers[name] = append(handlers[name], h)
 	return func() {
 		mu.Lock()

@@ -155,7 +155,7 @@ func (c *Channel) giveCredit(credit int) {
 	}
 	if c.credit == 0 {
 		o.credit = append(o.credit, c)
-		o.work.Signal()
+		o.run()
 	}
 	c.credit += uint32(credit) // at most the window, which fits
 }

@@ -318,18 +318,19 @@ func TestReadThatWaitsAndItsDeadline(t *testing.T) {
 		c, p := start(t, nil)
 		ch, id := p.open(c, nil)
 		var got []byte
+		var sends sync.WaitGroup
 		for i := range 100 {
 			require.NoError(t, ch.SetReadDeadline(time.Now().Add(time.Second)))
-			go func() {
+			sends.Go(func() {
 				time.Sleep(time.Second)
 				_ = p.WritePacket(marshal(&dataMsg{id, []byte{byte(i)}}))
-			}()
+			})
 			buf := make([]byte, 10)
 			n, _ := ch.Read(buf)
 			got = append(got, buf[:n]...)
 		}
 		require.NoError(t, ch.SetReadDeadline(time.Time{}))
-		synctest.Wait()
+		sends.Wait()
 		p.send(&eofMsg{id})
 		rest, err := io.ReadAll(ch)
 		require.NoError(t, err)
