@@ -102,24 +102,25 @@ func (e *Stderr) WriteTo(w io.Writer) (int64, error) { return e.channel.writeTo(
 // waiting for the peer's window and for earlier packets as long as it takes.
 // The bytes of concurrent writes do not mix. A write that fails returns how
 // many bytes were queued before.
-func (c *Channel) Write(p []byte) (int, error) { return c.write(p, 0) }
+func (c *Channel) Write(p []byte) (int, error) { return c.write(p, 0, nil) }
 
 // Write sends extended data of type 1, which RFC 4254 has only from server to
 // client, in all else as [Channel.Write].
-func (e *Stderr) Write(p []byte) (int, error) { return e.channel.write(p, extendedStderr) }
+func (e *Stderr) Write(p []byte) (int, error) { return e.channel.write(p, extendedStderr, nil) }
 
-// ReadFrom sends what r returns until its end. The end of the channel is seen
+// ReadFrom sends what r returns until its end. Packets of some size go to the
+// transport as they were read, without a copy. The end of the channel is seen
 // when r next returns something.
 func (c *Channel) ReadFrom(r io.Reader) (n int64, err error) {
-	g := largeSegments.Get().(*segment)
-	defer g.release()
-	p := g.data[:cap(g.data)]
 	for {
+		g := sendSegments.Get().(*segment)
+		p := g.data[dataHeader:cap(g.data)]
 		size, readErr := r.Read(p)
 		if size < 0 || size > len(p) {
 			return n, errInvalidRead
 		}
-		written, err := c.Write(p[:size])
+		g.data = g.data[:dataHeader+size]
+		written, err := c.write(p[:size], 0, g)
 		n += int64(written)
 		if err != nil {
 			return n, err

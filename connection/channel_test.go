@@ -389,6 +389,42 @@ func TestReadFromSendsUntilTheEndOfItsReader(t *testing.T) {
 	})
 }
 
+// Packets that are sent as they were read and such that are copied make up one
+// stream, in which other writes keep their place.
+func TestReadFromAndWriteTogether(t *testing.T) {
+	for name, window := range map[string]uint32{"ample": 1 << 30, "scarce": 50_000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t, nil)
+				ch, id := p.openWith(c, nil, window, 32<<10)
+				var pieces []io.Reader
+				var want []byte
+				for i, size := range []int{1, 32 << 10, 16 << 10, 16<<10 - 10, 100_000, 3, 32<<10 + 1, 20_000} {
+					piece := bytes.Repeat([]byte{byte(i)}, size)
+					piece[size-1] = 'e'
+					want = append(want, piece...)
+					pieces = append(pieces, bytes.NewReader(piece))
+				}
+				go func() {
+					for i := 0; i < len(pieces); i += 4 {
+						_, _ = ch.ReadFrom(io.MultiReader(pieces[i : i+3]...))
+						_, _ = io.Copy(struct{ io.Writer }{ch}, pieces[i+3])
+					}
+					_ = ch.CloseWrite()
+				}()
+				var got []byte
+				for len(got) < len(want) {
+					data := expect[dataMsg](p).Data
+					got = append(got, data...)
+					p.send(&adjustMsg{id, uint32(len(data))})
+				}
+				require.True(t, bytes.Equal(want, got))
+				expect[eofMsg](p)
+			})
+		})
+	}
+}
+
 var errBroken = errors.New("broken")
 
 type errorReader struct{}

@@ -66,6 +66,9 @@ type channelRequestMsg struct {
 	Payload   []byte `ssh:"rest"`
 }
 
+// dataHeader is the length of CHANNEL_DATA before the data.
+const dataHeader = 9
+
 // unmarshal parses a message; one that cannot be parsed is the peer's fault.
 func unmarshal(packet []byte, msg any) error {
 	if err := ssh.Unmarshal(packet, msg); err != nil {

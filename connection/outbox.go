@@ -54,7 +54,7 @@ func (o *outbox) size() int {
 	if o.queue == nil {
 		return 0
 	}
-	return len(o.queue.data)
+	return len(o.queue.data) + o.queue.lent
 }
 
 // push queues a packet that is appended by fill. After the end it does
@@ -111,6 +111,17 @@ func (o *outbox) pushData(recipient, extended uint32, data []byte) {
 	}
 	b.data = binary.BigEndian.AppendUint32(b.data, uint32(len(data)))
 	b.data = append(b.data, data...)
+	o.seal(b)
+}
+
+// pushSegment queues ordinary data, of which g has all but the header, without
+// a copy: g belongs to the batch now.
+func (o *outbox) pushSegment(recipient uint32, g *segment) {
+	header := appendMsg(g.data[:0], msgChannelData, recipient)
+	binary.BigEndian.AppendUint32(header, uint32(len(g.data)-dataHeader))
+	b := o.begin()
+	b.segments = append(b.segments, g)
+	b.lent += len(g.data)
 	o.seal(b)
 }
 
@@ -317,9 +328,11 @@ func (o *outbox) close() {
 
 // batch is a run of packets that are written together.
 type batch struct {
-	data    []byte
-	ends    []int // where each packet in data ends
-	packets [][]byte
+	data     []byte
+	ends     []int      // where each packet in data ends
+	segments []*segment // packets of their own, each of which is empty in data
+	lent     int        // bytes in segments
+	packets  [][]byte
 }
 
 // batches has the batches of all connections: one that is idle holds none.
@@ -328,19 +341,27 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // split returns the packets. They are valid until release.
 func (b *batch) split() [][]byte {
 	b.packets = slices.Grow(b.packets, len(b.ends))
-	start := 0
+	start, segments := 0, b.segments
 	for _, end := range b.ends {
-		b.packets = append(b.packets, b.data[start:end:end])
+		packet := b.data[start:end:end]
+		if start == end {
+			packet, segments = segments[0].data, segments[1:]
+		}
+		b.packets = append(b.packets, packet)
 		start = end
 	}
 	return b.packets
 }
 
 func (b *batch) release() {
+	for _, g := range b.segments {
+		g.release()
+	}
 	if cap(b.data) > 2*owedLimit {
 		return
 	}
 	clear(b.packets) // a grown batch must not keep the data that it outgrew
-	b.data, b.ends, b.packets = b.data[:0], b.ends[:0], b.packets[:0]
+	clear(b.segments)
+	*b = batch{data: b.data[:0], ends: b.ends[:0], segments: b.segments[:0], packets: b.packets[:0]}
 	batches.Put(b)
 }

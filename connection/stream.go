@@ -7,11 +7,13 @@ import "sync"
 const (
 	smallSegment = 2 << 10
 	largeSegment = 32 << 10
+	sendSegment  = dataHeader + 32<<10 // a packet that ReadFrom makes
 )
 
 var (
 	smallSegments = sync.Pool{New: func() any { return newSegment(smallSegment) }}
 	largeSegments = sync.Pool{New: func() any { return newSegment(largeSegment) }}
+	sendSegments  = sync.Pool{New: func() any { return newSegment(sendSegment) }}
 )
 
 // segment is a piece of received data. It belongs to the stream it is in, or
@@ -28,8 +30,11 @@ func (g *segment) unread() []byte { return g.data[g.start:] }
 
 func (g *segment) release() {
 	pool := &largeSegments
-	if cap(g.data) == smallSegment {
+	switch cap(g.data) {
+	case smallSegment:
 		pool = &smallSegments
+	case sendSegment:
+		pool = &sendSegments
 	}
 	g.data, g.start, g.next = g.data[:0], 0, nil
 	pool.Put(g)
