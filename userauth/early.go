@@ -38,6 +38,10 @@ const (
 	// The server may have granted it and obeyed them.
 	Doubtful
 
+	// Fatal: Void, and the conversation broke off before the server answered
+	// anything else. It may be one that ends a connection for them.
+	Fatal
+
 	// Granted: they stood behind the request that the server granted. It
 	// obeys them if the connection lasts, also when Authenticate has returned
 	// an error because its context ended at the same time.
@@ -51,6 +55,8 @@ func (f Fate) String() string {
 		return "void"
 	case Doubtful:
 		return "doubtful"
+	case Fatal:
+		return "fatal"
 	case Granted:
 		return "granted"
 	}

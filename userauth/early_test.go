@@ -96,7 +96,7 @@ func TestFateOfEarlyPacketsAfterAnError(t *testing.T) {
 		"malformed failure":            {[][][]byte{{{51, 0}}}, userauth.Doubtful, 1},
 		"message of another layer":     {[][][]byte{{{91, 0, 0, 0, 0}}}, userauth.Doubtful, 1},
 		"refused":                      {[][][]byte{{failure("publickey")}}, userauth.Void, 0},
-		"refused, then cut off":        {[][][]byte{refused}, userauth.Void, 1},
+		"refused, then cut off":        {[][][]byte{refused}, userauth.Fatal, 1},
 		"refused twice":                {[][][]byte{refused, {failure("password")}}, userauth.Void, 0},
 		"another password demanded":    {[][][]byte{{append([]byte{60}, ssh.Marshal(struct{ P, L string }{"expired", ""})...)}}, userauth.Void, 0},
 		"message that is out of place": {[][][]byte{{{79}}}, userauth.Void, 0},

@@ -30,10 +30,14 @@ type Error struct {
 	Err     error     // what ended the attempts early, nil when every method had its turn
 
 	// Unanswered is how many requests or messages were under way whose answer
-	// never came. With more than 1, the server may be one that does not bear
-	// [Config].Probes, or allows fewer refusals than others: a new connection
-	// without Probes may get further.
+	// never came.
 	Unanswered int
+
+	// Interrupted says that the conversation broke off in the middle of a
+	// flight of several requests, when the server had accepted one of them: it
+	// allows fewer refusals than [Config].Probes counts on. On a new connection
+	// without Probes that one gets its turn.
+	Interrupted bool
 }
 
 // Error returns one line.

@@ -25,8 +25,9 @@ type login struct {
 	exchanges []*Exchange // one for each configured method
 
 	requests   int
-	refusals   int // answers that were failures
-	unanswered int // requests and messages under way
+	refusals   int  // answers that were failures
+	unanswered int  // requests and messages under way
+	cut        bool // the flight that failed had been accepted in part
 	banners    bannerBudget
 	allowed    []string // the server's last list, nil before the first
 	tried      []Attempt
@@ -48,7 +49,7 @@ func (l *login) fail(err error) error {
 
 // failure returns the error of the whole login.
 func (l *login) failure(err error) *Error {
-	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Unanswered: l.unanswered, Err: err}
+	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Unanswered: l.unanswered, Interrupted: l.cut, Err: err}
 }
 
 // admit counts requests that are about to be sent, if any more may be.
@@ -76,6 +77,10 @@ func (l *login) flight(answers int, packets ...[]byte) (replies []Reply, err err
 	for l.unanswered > 0 {
 		reply, err := l.read()
 		if err != nil {
+			l.cut = slices.ContainsFunc(replies, func(r Reply) bool { return r.Status == Message })
+			if l.wary {
+				l.config.Early.Fate = Fatal
+			}
 			return replies, l.fail(err)
 		}
 		replies = append(replies, reply)

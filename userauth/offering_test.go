@@ -162,6 +162,7 @@ func TestProbes(t *testing.T) {
 			e := requireError(t, err)
 			require.Equal(t, trace, e.Tried)
 			require.Equal(t, tc.unanswered, e.Unanswered)
+			require.Equal(t, name == "end after an acceptance", e.Interrupted)
 		})
 	}
 }

@@ -89,7 +89,7 @@ type Config struct {
 	// at once. RFC 4252 section 5.1 has every server answer them one after the
 	// other, and not all do: set it for those that are known to. However many
 	// it allows, no more are sent than could be refused without reaching
-	// OpenSSH's limit, 6 by default; see [Error].Unanswered for servers whose
+	// OpenSSH's limit, 6 by default; see [Error].Interrupted for servers whose
 	// limit is lower. 0 is 1, and so is a negative number.
 	Probes int
 
