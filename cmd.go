@@ -41,7 +41,8 @@ type Cmd struct {
 	Env []string
 
 	// EnvOptional has the command run without the variables that the server
-	// refuses. It saves that round trip: the command leaves with them.
+	// refuses. It saves that round trip: the command leaves with them. With it,
+	// EnvFallback has no effect.
 	EnvOptional bool
 
 	// EnvFallback sets the variables that the server refuses by a prefix: it
@@ -49,7 +50,8 @@ type Cmd struct {
 	// POSIX shell, and shows the values in its list of processes.
 	EnvFallback bool
 
-	// PTY asks for a pseudo-terminal. All output comes by Stdout then. A nil
+	// PTY asks for a pseudo-terminal. If the server refuses it, the command may
+	// have started without: then Start fails with an UncertainError. All output comes by Stdout then. A nil
 	// Stdin leaves the terminal's input open: some servers (Dropbear 2026.94,
 	// say) hang up a terminal whose input ends.
 	PTY *channel.PTY
@@ -63,8 +65,8 @@ type Cmd struct {
 	WaitDelay time.Duration
 
 	// Client is the connection that the command runs on. To a Cmd of the
-	// function Command, Start gives one, and Wait closes it unless KeepClient
-	// is set: then the caller goes on with it, and closes it.
+	// function Command, Start gives one if it succeeds, and Wait closes it
+	// unless KeepClient is set: then the caller goes on with it, and closes it.
 	Client     *Client
 	KeepClient bool
 
@@ -72,9 +74,11 @@ type Cmd struct {
 	// Start sets it when the command has started.
 	Session *channel.Session
 
-	ctx    context.Context
-	target string  // of a command that dials
-	config *Config // likewise; nil for others
+	ctx context.Context
+
+	target  string // of a command that dials
+	config  *Config
+	dialled bool
 
 	called   bool            // Start was
 	waited   atomic.Bool     // Wait was called
@@ -93,6 +97,11 @@ type Cmd struct {
 // Command returns a command to run on the server. ctx is for all of its life:
 // when it ends first, Cancel is called, WaitDelay granted, and the session
 // closed.
+//
+// To OpenSSH and Dropbear, the first command on a client leaves together with
+// the open of its session, unless the client was used for something else
+// before. A server that allows no session (MaxSessions 0) ends the connection
+// then. Config.Cautious, or a call of Conn, avoids it.
 func (c *Client) Command(ctx context.Context, command string) *Cmd {
 	cmd := &Cmd{Command: command, Client: c, ctx: ctx}
 	cmd.ready, cmd.started = context.WithCancel(context.Background())
@@ -155,6 +164,7 @@ func (c *Cmd) start() error {
 		if c.Client, err = connect(c.ctx, c.target, c.config, l); err != nil {
 			return err
 		}
+		c.dialled = true
 	}
 	if l.session == nil {
 		err = l.send(c.ctx, c.Client)
@@ -164,7 +174,10 @@ func (c *Cmd) start() error {
 	}
 	if err != nil {
 		err = l.failed(err)
-		c.disconnect()
+		if c.dialled {
+			c.Client.Close()
+			c.Client = nil
+		}
 		return err
 	}
 	c.Session = l.session
@@ -172,13 +185,6 @@ func (c *Cmd) start() error {
 	c.startCopying(l.input)
 	c.watch = context.AfterFunc(c.ctx, c.interrupt)
 	return nil
-}
-
-// disconnect closes the client if it is the command's own.
-func (c *Cmd) disconnect() {
-	if c.config != nil {
-		c.Client.Close()
-	}
 }
 
 // Wait waits until the command has ended and its output is copied. The error
@@ -205,8 +211,8 @@ func (c *Cmd) Wait() error {
 	}
 	interrupted := !c.watch()
 	c.stop()
-	if !c.KeepClient {
-		c.disconnect()
+	if c.dialled && !c.KeepClient {
+		c.Client.Close()
 	}
 	if interrupted && err != nil {
 		return fmt.Errorf("nacre: command interrupted: %w (%w)", withCause(c.ctx, c.ctx.Err()), err)

@@ -14,7 +14,6 @@ import (
 // streams is what a running command copies, and what it leaves to pipes.
 type streams struct {
 	stdinPiped, stdoutPiped, stderrPiped bool
-	inMemory                             []byte // Stdin, if it leaves with the command
 
 	copies   int        // goroutines that copy output
 	results  chan error // of these
@@ -59,6 +58,8 @@ func (c *Cmd) startCopying(inputSent bool) {
 	}
 	c.streams.stdinErr = make(chan error, 1)
 	switch {
+	case inputSent && c.Stdin != nil:
+		_, _ = io.Copy(io.Discard, c.Stdin) // it was read without being taken
 	case inputSent:
 	case c.Stdin != nil:
 		go c.copyInput()

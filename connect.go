@@ -20,7 +20,7 @@ type connecting struct {
 }
 
 // connect makes a client, after it has checked what can be checked without
-// dialling. Later errors are an *Error, in an *UncertainError if the command of
+// dialling. Later errors are an *Error, or an *UncertainError if the command of
 // the launch may have started.
 func connect(ctx context.Context, to string, config *Config, l *launch) (*Client, error) {
 	t, err := parseTarget(to)
@@ -35,16 +35,16 @@ func connect(ctx context.Context, to string, config *Config, l *launch) (*Client
 		c.config.Dial = new(net.Dialer).DialContext
 	}
 	first := &stack{connecting: c, cautious: config.Cautious}
-	if !first.cautious {
-		first.known, _ = c.memory.Get(t.String())
+	if known, ok := c.memory.Get(t.String()); ok && !config.Cautious {
+		first.known, first.cautious = known, known.Cautious
 	}
 	client, err := first.make(ctx)
 	if err == nil || !first.wasHasty(ctx, err) {
 		return client, err
 	}
-	c.memory.Put(t.String(), nil)
 	c.launch.reset()
-	return (&stack{connecting: c, cautious: true}).make(ctx)
+	second := &stack{connecting: c, cautious: true, learned: first.bearsTooLittle(err)}
+	return second.make(ctx)
 }
 
 // stack is one connection and the layers on it.
@@ -52,9 +52,11 @@ type stack struct {
 	*connecting
 	known    *ServerState // what is remembered; nil: nothing
 	cautious bool         // nothing leaves before its turn
+	learned  bool         // and so it shall be next time
 
 	transport *transport.Conn
 	key       string // that the server has accepted
+	factors   int    // proofs that it has accepted
 
 	// The connection layer is there before authentication is over if the
 	// command's packets leave behind it.
@@ -65,20 +67,33 @@ type stack struct {
 
 // make dials, and joins the layers. A program that needs another stack writes
 // its own: these are three calls, each of which has a package to itself.
-func (s *stack) make(ctx context.Context) (*Client, error) {
+func (s *stack) make(ctx context.Context) (client *Client, err error) {
 	nc, err := s.config.Dial(ctx, "tcp", s.to.addr)
 	if err != nil {
 		return nil, &Error{Op: "dial", Addr: s.to.addr, Err: withCause(ctx, err)}
 	}
 	s.transport = transport.Client(nc, s.transportConfig())
+	defer func() {
+		if client == nil { // also when a function of the caller's panics
+			s.close()
+		}
+	}()
 	if err := s.transport.Handshake(ctx); err != nil {
 		return nil, &Error{Op: "handshake", Addr: s.to.addr, Err: err}
 	}
 	if err := userauth.Authenticate(ctx, s.transport, s.authConfig(ctx)); err != nil {
-		return nil, s.refused(&Error{Op: "authenticate", Addr: s.to.addr, Err: err})
+		return nil, s.uncertain(&Error{Op: "authenticate", Addr: s.to.addr, Err: err})
 	}
 	s.remember()
-	return s.connect()
+	return s.connect(ctx)
+}
+
+// close ends what there is of the connection.
+func (s *stack) close() {
+	if s.client != nil {
+		s.client.Close()
+	}
+	s.transport.Close()
 }
 
 func (s *stack) transportConfig() *transport.Config {
@@ -88,7 +103,7 @@ func (s *stack) transportConfig() *transport.Config {
 		data := min(size, 128<<10)           // no channel packet has more
 		tc.MaxPacket = max(35000, data+1024) // the channel's header, padding
 	}
-	if s.known != nil {
+	if s.known != nil && !s.cautious {
 		tc.ServerKeyExchanges = s.known.KeyExchanges
 	}
 	return &tc
@@ -96,12 +111,13 @@ func (s *stack) transportConfig() *transport.Config {
 
 // authConfig says what leaves before its turn, as far as this server bears it.
 func (s *stack) authConfig(ctx context.Context) *userauth.Config {
-	ac := &userauth.Config{User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace}
+	bears := s.tolerates()
+	ac := &userauth.Config{
+		User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace, Probes: bears.probes,
+	}
 	if s.known != nil {
 		ac.LastKey = s.known.Key
 	}
-	bears := s.tolerates()
-	ac.Probes = bears.probes
 	if s.launch != nil && bears.early && (bears.refusal || s.willBeGranted()) {
 		s.early.Packets = func() [][]byte { return s.earlyPackets(ctx, bears) }
 		ac.Early = &s.early
@@ -118,18 +134,20 @@ func (s *stack) tolerates() tolerance {
 }
 
 // willBeGranted tells whether the first proof is either the last one that we
-// have, or one that was good before. Otherwise a refusal would cost the
+// have, or one that was enough before. Otherwise a refusal would cost the
 // connection, where the server ends it because of what it reads behind.
 func (s *stack) willBeGranted() bool {
 	byKey := len(s.config.Auth) > 0 && s.config.Auth[0] != nil && s.config.Auth[0].Name() == "publickey"
-	return byKey && (len(s.config.Auth) == 1 || s.known != nil && s.known.Key != "")
+	return byKey && (len(s.config.Auth) == 1 || s.known != nil && s.known.KeyOnly)
 }
 
-// trace learns by which key the user got in.
+// trace learns by what the user got in.
 func (s *stack) trace(a userauth.Attempt) {
-	accepted := a.Status == userauth.Success || a.Status == userauth.PartialSuccess
-	if a.Err == nil && accepted && a.Key != nil {
-		s.key = userauth.KeyName(a.Key)
+	if a.Err == nil && (a.Status == userauth.Success || a.Status == userauth.PartialSuccess) {
+		s.factors++
+		if a.Key != nil {
+			s.key = userauth.KeyName(a.Key)
+		}
 	}
 	if s.config.AuthTrace != nil {
 		s.config.AuthTrace(a)
@@ -151,55 +169,73 @@ func (s *stack) earlyPackets(ctx context.Context, bears tolerance) [][]byte {
 
 // remember puts down what may save a round trip next time.
 func (s *stack) remember() {
-	state := &ServerState{KeyExchanges: s.transport.State().ServerKeyExchanges, Key: s.key}
+	state := &ServerState{
+		KeyExchanges: s.transport.State().ServerKeyExchanges,
+		Key:          s.key,
+		KeyOnly:      s.key != "" && s.factors == 1,
+		Cautious:     s.learned || s.known != nil && s.known.Cautious,
+	}
 	if !s.known.equal(state) {
 		s.memory.Put(s.to.String(), state)
 	}
 }
 
 // connect returns the client, once the user is authenticated.
-func (s *stack) connect() (*Client, error) {
+func (s *stack) connect(ctx context.Context) (*Client, error) {
 	if s.client == nil {
 		return newClient(connection.New(s.transport, &s.config.Connection), s.transport, s.tolerates()), nil
 	}
-	if err := s.gate.letThrough(s.early.Fate == userauth.Granted); err != nil {
-		return nil, s.refused(&Error{Op: "authenticate", Addr: s.to.addr, Err: err})
+	sent := s.early.Fate == userauth.Granted
+	if !sent {
+		s.early.Fate = userauth.Doubtful
+	}
+	if err := s.gate.letThrough(ctx, sent); err != nil {
+		return nil, s.uncertain(err)
 	}
 	return s.client, nil
 }
 
-// refused takes down what authentication leaves behind. A command that the
-// server may have read together with a request that it has granted, may run.
-func (s *stack) refused(err error) error {
-	if s.client == nil {
-		s.transport.Close()
-		return err
-	}
-	s.client.Close()
-	if s.early.Fate != userauth.Void && s.launch.sent {
+// uncertain marks the error of a connection on which the server may have obeyed
+// the command, because it may have granted what stood in front of it. One that
+// says goodbye instead has not.
+func (s *stack) uncertain(err error) error {
+	doubt := s.early.Fate == userauth.Doubtful || s.early.Fate == userauth.Granted
+	if doubt && s.launch.sent && !errors.As(err, new(*transport.DisconnectError)) {
 		return &UncertainError{Err: err}
 	}
 	return err
 }
 
-// wasHasty tells whether the connection may have failed for what was sent on it
-// before its turn, and whether another one may be made: nothing can have
-// started, and nobody was refused for who he is.
+// wasHasty tells whether another connection, on which everything is sent in
+// its turn, may get further, and may be made: nothing has started, and nobody
+// was refused for who he is.
 func (s *stack) wasHasty(ctx context.Context, err error) bool {
 	var failed *Error
-	if ctx.Err() != nil || !errors.As(err, &failed) || failed.Timeout() {
+	if ctx.Err() != nil || s.cautious || !errors.As(err, &failed) || failed.Timeout() {
 		return false
 	}
-	var hostKey *transport.HostKeyError
 	var login *userauth.Error
 	switch {
-	case errors.As(err, &hostKey) || s.early.Fate != userauth.Void:
+	case errors.As(err, new(*UncertainError)) || errors.As(err, new(*transport.HostKeyError)):
 		return false
 	case failed.Op == "handshake":
 		// A server that has not even begun did not fail for this.
 		return s.known != nil && s.transport.State().ServerVersion != ""
 	case errors.As(err, &login):
-		return errors.Is(login.Err, net.ErrClosed) && (s.client != nil || login.Unanswered > 1)
+		return login.Interrupted || s.bearsTooLittle(err)
 	}
 	return false
+}
+
+// bearsTooLittle tells whether the server has probably ended the connection for
+// what was sent before its turn, and would again.
+func (s *stack) bearsTooLittle(err error) bool {
+	var failed *Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	if failed.Op == "handshake" {
+		return !errors.Is(err, transport.ErrAnticipation)
+	}
+	return s.early.Fate == userauth.Fatal && !s.tolerates().refusal && !errors.As(err, new(*transport.DisconnectError))
 }

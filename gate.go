@@ -2,6 +2,7 @@ package nacre
 
 import (
 	"bytes"
+	"context"
 	"sync"
 
 	"github.com/nacre-ssh/nacre/transport"
@@ -31,19 +32,24 @@ func (g *gate) packets() [][]byte {
 }
 
 // letThrough opens the gate, once the user is authenticated. What is kept was
-// sent already, or leaves now.
-func (g *gate) letThrough(sent bool) error {
+// sent already, or leaves now: that may wait for a key exchange, which somebody
+// must be reading for, and ends with ctx.
+func (g *gate) letThrough(ctx context.Context, sent bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !sent {
-		if err := g.Conn.WritePackets(g.kept...); err != nil {
-			return err
-		}
-	}
-	g.kept = nil
-	g.open = true
 	close(g.opened)
-	return nil
+	g.open = true
+	kept := g.kept
+	g.kept = nil
+	if sent {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { g.Conn.Close() })
+	err := g.Conn.WritePackets(kept...)
+	if !stop() {
+		return withCause(ctx, ctx.Err())
+	}
+	return err
 }
 
 // WritePackets keeps packets while the gate is not open.

@@ -77,18 +77,20 @@ func (l *launch) exec(ctx context.Context, command string) error {
 		return err
 	}
 	l.sent = true
-	if !l.early {
-		return nil
+	if data, ok := l.cmd.inputAtHand(); l.early && ok {
+		l.sendInput(ctx, data)
 	}
-	data, ok := l.cmd.inputAtHand()
-	if !ok {
-		return nil
-	}
+	return nil
+}
+
+// sendInput sends all of the command's input. Errors do not count here: the
+// command may have ended already, and if it has not even started, Started tells.
+func (l *launch) sendInput(ctx context.Context, data []byte) {
+	stop := context.AfterFunc(ctx, func() { l.session.Close() })
+	defer stop()
+	_, _ = l.session.Write(data)
+	_ = l.session.CloseWrite()
 	l.input = true
-	if _, err := l.session.Write(data); err != nil {
-		return err
-	}
-	return l.session.CloseWrite()
 }
 
 // finish waits for the answers, and does what had to wait for them.
@@ -134,8 +136,8 @@ func (l *launch) failed(err error) error {
 	if l.session != nil {
 		l.session.Close()
 	}
-	var open *connection.OpenError
 	var refused *connection.RequestError
+	var open *connection.OpenError
 	if !l.sent || errors.As(err, &open) || errors.As(err, &refused) && refused.Name == "exec" {
 		return err
 	}
@@ -147,47 +149,43 @@ func (l *launch) failed(err error) error {
 const maxInputAtHand = 16 << 10
 
 // inputAtHand returns the whole input of the command if that is little and in
-// memory: then it can leave with the command, and leave again with it should
-// another connection be needed.
+// memory: then it can leave with the command. It stays in its reader, for
+// another connection may be needed, or another command.
 func (c *Cmd) inputAtHand() (data []byte, ok bool) {
-	s := &c.streams
-	switch {
-	case s.stdinPiped:
-		return nil, false
-	case c.Stdin == nil:
-		return nil, c.PTY == nil // a terminal's input stays open
-	case s.inMemory == nil && !fewBytes(c.Stdin):
-		return nil, false
-	case s.inMemory == nil:
-		s.inMemory, _ = io.ReadAll(c.Stdin) // these do not fail
-	}
-	return s.inMemory, true
-}
-
-// fewBytes tells whether a reader is one of those that cannot block, with
-// little left.
-func fewBytes(r io.Reader) bool {
-	switch r := r.(type) {
-	case *bytes.Reader:
-		return r.Len() <= maxInputAtHand
+	switch r := c.Stdin.(type) {
+	case nil: // a terminal's input stays open
+		return nil, !c.streams.stdinPiped && c.PTY == nil
 	case *bytes.Buffer:
-		return r.Len() <= maxInputAtHand
+		return r.Bytes(), r.Len() <= maxInputAtHand
+	case *bytes.Reader:
+		return lastBytes(r, r.Size(), r.Len())
 	case *strings.Reader:
-		return r.Len() <= maxInputAtHand
+		return lastBytes(r, r.Size(), r.Len())
 	}
-	return false
+	return nil, false
 }
 
-// UncertainError is the error of a command that was sent to the server, and
-// whose answer did not come: the connection was lost, or the context has ended.
-// The command may have run, or be running. It is not sent a second time:
-// whether that would do harm, only the caller can know.
+// lastBytes returns the last n bytes of r, if those are few.
+func lastBytes(r io.ReaderAt, size int64, n int) (data []byte, ok bool) {
+	if n > maxInputAtHand {
+		return nil, false
+	}
+	data = make([]byte, n)
+	_, err := r.ReadAt(data, size-int64(n))
+	return data, err == nil || err == io.EOF
+}
+
+// UncertainError is the error of a command that was sent to the server and may
+// have run, or be running: the connection was lost or the context has ended
+// before the answer came, or it has started without the terminal that was asked
+// for, and was hung up. It is not sent a second time: whether that would do
+// harm, only the caller can know.
 //
 // A command whose Start has failed with another error has not run.
 type UncertainError struct{ Err error }
 
 func (e *UncertainError) Error() string {
-	return "nacre: the command may have run, its start was not confirmed: " + strings.TrimPrefix(e.Err.Error(), "nacre: ")
+	return "nacre: the command may have run: " + strings.TrimPrefix(e.Err.Error(), "nacre: ")
 }
 
 // Unwrap returns why there was no answer.

@@ -14,13 +14,15 @@ import (
 //
 // What is remembered only orders and anticipates what the [Config] allows in
 // any case: it never makes a connection weaker. A memory that is wrong, be it
-// that the server was changed, costs a second connection or a round trip.
+// that the server was changed, costs a second connection or a round trip. One
+// memory should not serve configs to which one address means several servers.
 type Memory interface {
 	// Get returns what was last put under a name, and whether anything was.
 	Get(name string) (state *ServerState, ok bool)
 
-	// Put remembers a state, which must not be changed any more; nil forgets
-	// the server. The name is "user@host:port".
+	// Put remembers a state, which must not be changed any more. It is called
+	// when somebody has logged in to a server that was verified. The name is
+	// "user@host:port".
 	Put(name string, state *ServerState)
 }
 
@@ -30,9 +32,16 @@ type ServerState struct {
 	// KeyExchanges are the methods that the server has offered.
 	KeyExchanges []string
 
-	// Key is the [userauth.KeyName] of the key that let the user in, empty if
-	// there was none.
+	// Key is the [userauth.KeyName] of the key that the server has accepted,
+	// empty if there was none.
 	Key string
+
+	// KeyOnly tells that it wanted nothing else.
+	KeyOnly bool
+
+	// Cautious tells that a connection was lost when something was sent before
+	// its turn, and that one without was not.
+	Cautious bool
 }
 
 // NoMemory remembers nothing.
@@ -84,23 +93,16 @@ func (l *lru) Get(name string) (*ServerState, bool) {
 func (l *lru) Put(name string, state *ServerState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, ok := l.entries[name]
-	switch {
-	case ok && state == nil:
-		l.remove(e)
-	case ok:
+	if e, ok := l.entries[name]; ok {
 		e.Value.(*memoryEntry).state = state
 		l.order.MoveToFront(e)
-	case state != nil:
-		if l.order.Len() == l.most {
-			l.remove(l.order.Back())
-		}
-		l.entries[name] = l.order.PushFront(&memoryEntry{name, state})
+		return
 	}
-}
-
-func (l *lru) remove(e *list.Element) {
-	delete(l.entries, l.order.Remove(e).(*memoryEntry).name)
+	if l.order.Len() == l.most {
+		oldest := l.order.Remove(l.order.Back()).(*memoryEntry)
+		delete(l.entries, oldest.name)
+	}
+	l.entries[name] = l.order.PushFront(&memoryEntry{name, state})
 }
 
 // memories has the memory of each Config that names none, under its weak
@@ -126,5 +128,6 @@ func (c *Config) memory() Memory {
 
 // equal tells whether both say the same, so that nothing has to be put.
 func (s *ServerState) equal(t *ServerState) bool {
-	return s != nil && s.Key == t.Key && slices.Equal(s.KeyExchanges, t.KeyExchanges)
+	return s != nil && s.Key == t.Key && s.KeyOnly == t.KeyOnly && s.Cautious == t.Cautious &&
+		slices.Equal(s.KeyExchanges, t.KeyExchanges)
 }

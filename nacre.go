@@ -33,6 +33,12 @@ import (
 
 // Config says how to connect. It is copied; its slices and what they hold are
 // shared, and may serve many connections at once.
+//
+// Where a server is lost because of what was sent before its turn, a second
+// connection is made: Dial is called once more, and then HostKey, Banner,
+// AuthTrace and the functions in Auth may be. Keys may be shown to the server
+// several at a time, more of them than it would take to find the right one.
+// Cautious excludes both.
 type Config struct {
 	// Dial makes the connection below; nil is a net.Dialer. The method
 	// DialContext of a Client, the bastion, makes this a jump.
@@ -61,7 +67,8 @@ type Config struct {
 
 	// Cautious has everything sent in its turn only, to all servers: what
 	// remains are the flights that the RFCs foresee. It is for servers that do
-	// not bear what others of the same identification do.
+	// not bear what others of the same identification do: a command that never
+	// starts is a sign of that.
 	Cautious bool
 
 	// Transport and Connection tune the layers. HostKey and Addr of the
@@ -103,18 +110,10 @@ func newClient(conn *connection.Conn, t *transport.Conn, bears tolerance) *Clien
 // Conn returns the connection layer, for requests and channel types of one's
 // own.
 func (c *Client) Conn() *connection.Conn {
-	c.isFirst()
-	return c.conn
-}
-
-// isFirst tells whether nothing can have been opened on this connection before
-// now, by us or because of what we asked for.
-func (c *Client) isFirst() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := !c.used
 	c.used = true
-	return first
+	return c.conn
 }
 
 // openSession opens a session for a command. If it is the first channel and the

@@ -138,7 +138,7 @@ func TestCommandBehindARefusedKeyRunsOnce(t *testing.T) {
 		requireOneRun(t, s, c)
 		require.Equal(t, 1, connections())
 
-		c = remembering(s, &nacre.ServerState{Key: userauth.KeyName(wrong.PublicKey())})
+		c = remembering(s, &nacre.ServerState{Key: userauth.KeyName(wrong.PublicKey()), KeyOnly: true})
 		c.Auth = auth
 		_, connections = counting(c)
 		requireOneRun(t, s, c)
@@ -411,13 +411,19 @@ func TestRefusedVariables(t *testing.T) {
 // Nobody waits for anybody: all of them are under way at once.
 func TestThousandCommandsAtOnce(t *testing.T) {
 	const commands = 1000
-	var running sync.WaitGroup
-	running.Add(commands)
+	var running atomic.Int32
+	met := make(chan struct{})
 	s := sshtest.NewServer(t, &sshtest.Options{Handlers: map[string]sshtest.HandlerFunc{
-		"meet": func(*sshtest.Session) int {
-			running.Done()
-			running.Wait()
-			return 0
+		"meet": func(x *sshtest.Session) int {
+			if running.Add(1) == commands {
+				close(met)
+			}
+			select {
+			case <-met:
+				return 0
+			case <-x.Done():
+				return 1
+			}
 		},
 	}})
 	c := config(s)

@@ -31,6 +31,7 @@ type Session struct {
 	mu      sync.Mutex
 	asked   []question // sent, answer not collected
 	started bool
+	refused error      // what Started has found
 	exit    *ExitError // the first exit-status or exit-signal; nil: none came
 }
 
@@ -205,23 +206,28 @@ func (s *Session) begin(ctx context.Context, what, name string, payload []byte) 
 }
 
 // Started waits for the answers to all requests that were sent, as Start does
-// after Exec: the first refusal counts, but no answer is left behind.
+// after Exec. No answer is left behind; if several are refusals, the last one
+// counts, so that a RequestError of another name than "exec" says that the
+// command itself was not refused. Further calls return the same.
 func (s *Session) Started(ctx context.Context) error {
 	s.mu.Lock()
 	asked := s.asked
 	s.asked = nil
+	failed := s.refused
 	s.mu.Unlock()
-	var failed error
 	for _, q := range asked {
-		if _, err := q.pending.Wait(ctx); err != nil && failed == nil {
+		if _, err := q.pending.Wait(ctx); err != nil {
 			failed = wrap(q.what, err)
 		}
 	}
-	if failed != nil && !s.hasRun(ctx, failed) {
-		s.Close()
-		return failed
+	if failed == nil || s.hasRun(ctx, failed) {
+		return nil
 	}
-	return nil
+	s.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = failed
+	return failed
 }
 
 // hasRun tells whether the command ran although the server did not say so. A
