@@ -28,6 +28,9 @@ type receiveBuffer struct {
 	received int                   // its results
 	err      error
 
+	// waiting is what the reader wants to be called before a wait; may be nil.
+	waiting func()
+
 	// buf[start:end] is received and not consumed. Packets are decrypted in
 	// place, and what ReadPacket returns points into it.
 	buf        []byte
@@ -68,7 +71,8 @@ func (b *receiveBuffer) read(n int) (int, error) {
 	if b.raw != nil {
 		return b.readSocket(n)
 	}
-	if b.end == 0 { // the read may wait
+	b.notify() // the read may wait
+	if b.end == 0 {
 		b.giveBack()
 		b.borrow(0)
 	}
@@ -103,10 +107,21 @@ func (b *receiveBuffer) tryReceive(fd uintptr) bool {
 	b.makeRoom(b.need)
 	var again bool
 	b.received, again, b.err = readNow(fd, b.buf[b.end:])
-	if again && b.end == 0 {
+	if !again {
+		return true
+	}
+	if b.end == 0 {
 		b.giveBack()
 	}
-	return !again
+	b.notify()
+	return false
+}
+
+// notify tells the reader that there may be a wait.
+func (b *receiveBuffer) notify() {
+	if b.waiting != nil {
+		b.waiting()
+	}
 }
 
 // makeRoom makes n bytes from start fit, and leaves room to read. A buffer

@@ -72,7 +72,14 @@ func (r *readHalf) next() ([]byte, error) {
 //
 // It blocks until a packet comes or the connection ends, which Close can
 // bring about. Concurrent callers take turns.
-func (c *Conn) ReadPacket() ([]byte, error) {
+func (c *Conn) ReadPacket() ([]byte, error) { return c.ReadPacketNotify(nil) }
+
+// ReadPacketNotify is ReadPacket, but that it calls waiting each time before it
+// waits for the server or does anything else that may take long. So a reader
+// who wakes other goroutines can do that once for all the packets which have
+// come together. The function must return soon, and not call ReadPacket; it may
+// be called several times or not at all.
+func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 	select {
 	case <-c.r.lock:
 		defer func() { c.r.lock <- struct{}{} }()
@@ -88,6 +95,8 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 	if err := c.sendHeld(); err != nil {
 		return nil, err
 	}
+	c.r.waiting = waiting
+	defer func() { c.r.waiting = nil }()
 	for {
 		p, err := c.r.next()
 		if err == nil {
@@ -120,6 +129,9 @@ func (c *Conn) Unimplemented() error {
 // was the transport's. The message number is the layer.
 func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 	n := p[0]
+	if n < msgUpperFirst || n > msgUpperLast {
+		c.r.notify() // the answer may have to wait for room
+	}
 	if n != msgKexInit {
 		c.checkReadUsage()
 	}
