@@ -67,6 +67,16 @@ func (p *Packets) Seal(payload []byte) []byte {
 	return p.buf
 }
 
+// Write seals payloads and writes them out, as WritePackets does.
+func (p *Packets) Write(payloads ...[]byte) error {
+	for _, payload := range payloads {
+		if err := p.w.seal(payload); err != nil {
+			return err
+		}
+	}
+	return p.w.flush()
+}
+
 // SealFrame seals a frame that says it has that length.
 func (p *Packets) SealFrame(length uint32, body []byte) []byte {
 	frame := append(binary.BigEndian.AppendUint32(nil, length), body...)
