@@ -46,14 +46,18 @@ const readGrace = time.Second
 // WritePacket gets is not to be kept after the return. WritePacket may block, as
 // it does in a key re-exchange. Close does not block, and makes both return.
 //
-// A Transport that also has the method WritePackets(packets ...[]byte) error
-// gets several packets at once, and can send them in one system call. One that
-// has the method Unimplemented() error is told of a message that nobody knows,
-// before the next ReadPacket, so that it can answer as RFC 4253 section 11.4
-// demands; otherwise such messages are passed over. One that has the method
-// Opened() <-chan struct{} is not read before that channel is closed, nor is the
-// peer asked for a sign of life: it takes what is to be sent while the layer
-// below is still at work.
+// A Transport can have more methods:
+//   - WritePackets(packets ...[]byte) error gets several packets at once, so
+//     that one system call can send them.
+//   - Unimplemented() error is told of a message that nobody knows, before the
+//     next ReadPacket, to answer as RFC 4253 section 11.4 demands; otherwise such
+//     messages are passed over.
+//   - ReadPacketNotify(waiting func()) ([]byte, error) is called in place of
+//     ReadPacket, and calls waiting before it waits for the peer, so that many
+//     packets can be dealt with before anybody is woken.
+//   - Opened() <-chan struct{} says when there is something to read: nothing is
+//     read before that channel is closed, nor is the peer asked for a sign of
+//     life. So a connection can write while the layer below is still at work.
 type Transport interface {
 	ReadPacket() ([]byte, error)
 	WritePacket(packet []byte) error
@@ -75,6 +79,9 @@ type Conn struct {
 	heard    atomic.Uint32 // packets since the last keepalive tick; counts no further than 2
 
 	requests requestQueue // the peer's global requests
+
+	gathers bool      // of the read loop, like toWake: see wake
+	toWake  []*stream // with readers that wait
 
 	mu              sync.Mutex
 	channels        map[uint32]*Channel // by our number; nil without any
@@ -188,6 +195,7 @@ func (c *Conn) closed() error {
 
 func (c *Conn) readLoop() {
 	defer close(c.readDone)
+	defer c.wakeReaders()
 	if t, ok := c.t.(interface{ Opened() <-chan struct{} }); ok {
 		select {
 		case <-t.Opened():
@@ -196,8 +204,16 @@ func (c *Conn) readLoop() {
 		}
 	}
 	c.startKeepAlive()
+	read := c.t.ReadPacket
+	if t, ok := c.t.(interface {
+		ReadPacketNotify(waiting func()) ([]byte, error)
+	}); ok {
+		c.gathers = true
+		wake := c.wakeReaders
+		read = func() ([]byte, error) { return t.ReadPacketNotify(wake) }
+	}
 	for {
-		packet, err := c.t.ReadPacket()
+		packet, err := read()
 		if err != nil {
 			c.end(transportError(err))
 			return
@@ -210,6 +226,28 @@ func (c *Conn) readLoop() {
 			return
 		}
 	}
+}
+
+// wake wakes those who wait for the data of a stream: now, or, since that costs
+// about as much as decrypting a packet, when all packets that have come together
+// were dealt with. It is the read loop's, as wakeReaders is.
+func (c *Conn) wake(s *stream) {
+	if !c.gathers {
+		s.ready.Broadcast()
+	} else if !s.due {
+		s.due = true
+		c.toWake = append(c.toWake, s)
+	}
+}
+
+// wakeReaders is called before the read loop waits for anything.
+func (c *Conn) wakeReaders() {
+	for i, s := range c.toWake {
+		s.due = false
+		s.ready.Broadcast()
+		c.toWake[i] = nil
+	}
+	c.toWake = c.toWake[:0]
 }
 
 // writeLoop lives while there is something to write: an idle connection has the

@@ -40,6 +40,7 @@ func (c *Conn) unimplemented() error {
 	if !ok {
 		return nil
 	}
+	c.wakeReaders()
 	if err := t.Unimplemented(); err != nil {
 		return transportError(err)
 	}

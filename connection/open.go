@@ -304,6 +304,7 @@ func (c *Conn) handleOpen(packet []byte) error {
 	}
 	handlers, reason, message := c.admit(&o.msg)
 	if handlers == nil {
+		c.wakeReaders()
 		return c.out.owe(openFailure(o.msg.Sender, reason, message))
 	}
 	o.msg.ExtraData = slices.Clone(o.msg.ExtraData)

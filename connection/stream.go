@@ -47,6 +47,7 @@ func (g *segment) release() {
 type stream struct {
 	ready      sync.Cond // readers wait here
 	waiting    int       // how many do
+	due        bool      // they are to be woken; of the read loop
 	into       []byte    // of the first of them, if it is a Read: data goes there at once
 	filled     int       // how much of into that is
 	head, tail *segment

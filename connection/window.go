@@ -71,7 +71,7 @@ func (c *Channel) receive(s *stream, data []byte) error {
 	} else {
 		c.held -= s.append(data)
 		if s.waiting > 0 {
-			s.ready.Broadcast()
+			c.conn.wake(s)
 		}
 	}
 	credit := c.tune(len(data))
