@@ -100,9 +100,11 @@ func (c *Config) clone() Config {
 	return e
 }
 
+// orDefault copies a list of the user's. All connections share the defaults,
+// which nobody changes.
 func orDefault(list, def []string) []string {
 	if list == nil {
-		list = def
+		return def
 	}
 	return slices.Clone(list)
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -76,8 +77,19 @@ const maxExtensions = 1024
 func (c *Conn) Extension(name string) (value []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, ok := c.exts[name]
-	return append([]byte(nil), v...), ok
+	for _, e := range c.exts {
+		if e.name == name {
+			return bytes.Clone(e.value), true
+		}
+	}
+	return nil, false
+}
+
+// extension is what the server has said about one extension. There are few, and
+// idle connections keep them: a map would be larger than all of it.
+type extension struct {
+	name  string
+	value []byte
 }
 
 // handleExtInfo records the extensions, RFC 8308 section 2.3. The server may
@@ -96,7 +108,7 @@ func (c *Conn) handleExtInfo(p []byte) error {
 	if m.Count > maxExtensions {
 		return protocolErrorf("EXT_INFO with %d extensions", m.Count)
 	}
-	exts := make(map[string][]byte)
+	var exts []extension
 	for range m.Count {
 		var e struct {
 			Name  string
@@ -106,13 +118,14 @@ func (c *Conn) handleExtInfo(p []byte) error {
 		if err := ssh.Unmarshal(m.Rest, &e); err != nil {
 			return protocolErrorf("malformed EXT_INFO: %v", err)
 		}
-		if _, twice := exts[e.Name]; twice || strings.ContainsRune(e.Name, 0) {
+		twice := slices.ContainsFunc(exts, func(other extension) bool { return other.name == e.Name })
+		if twice || strings.ContainsRune(e.Name, 0) {
 			return protocolErrorf("EXT_INFO with the extension name %q", clip(e.Name))
 		}
 		if e.Name == "server-sig-algs" && bytes.IndexByte(e.Value, 0) >= 0 {
 			return protocolErrorf("EXT_INFO with a NUL in server-sig-algs")
 		}
-		exts[e.Name] = append([]byte(nil), e.Value...)
+		exts = append(exts, extension{e.Name, bytes.Clone(e.Value)})
 		m.Rest = e.Rest
 	}
 	if len(m.Rest) > 0 {

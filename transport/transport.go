@@ -60,7 +60,7 @@ type Conn struct {
 	service  string      // requested, and not accepted yet
 	state    State
 	session  []byte // exchange hash of the first exchange, RFC 4253 section 7.2
-	exts     map[string][]byte
+	exts     []extension
 }
 
 // Client returns the client side of an SSH transport over c, which it owns
