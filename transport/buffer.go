@@ -27,6 +27,7 @@ type receiveBuffer struct {
 	need     int                   // its argument: bytes from start that must fit
 	received int                   // its results
 	err      error
+	pace     pacer
 
 	// waiting is what the reader wants to be called before a wait; may be nil.
 	waiting func()
@@ -105,8 +106,14 @@ func (b *receiveBuffer) readSocket(n int) (int, error) {
 // otherwise it is called again when there is something.
 func (b *receiveBuffer) tryReceive(fd uintptr) bool {
 	b.makeRoom(b.need)
+	paused := b.pace.due()
+	if paused {
+		b.notify()
+		pause()
+	}
 	var again bool
 	b.received, again, b.err = readNow(fd, b.buf[b.end:])
+	b.pace.note(b.received, paused)
 	if !again {
 		return true
 	}

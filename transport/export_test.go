@@ -103,3 +103,17 @@ func Group(name string) (p, g *big.Int) {
 	group := map[string]func() *dhGroup{"group14": group14, "group16": group16, "group18": group18}[name]()
 	return group.p, group.g
 }
+
+// Pauses counts the pauses before the reads of a socket, of which read tells
+// what it brings.
+func Pauses(reads int, read func(paused bool) int) (pauses int) {
+	var p pacer
+	for range reads {
+		paused := p.due()
+		if paused {
+			pauses++
+		}
+		p.note(read(paused), paused)
+	}
+	return pauses
+}
