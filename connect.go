@@ -113,7 +113,8 @@ func (s *stack) transportConfig() *transport.Config {
 func (s *stack) authConfig(ctx context.Context) *userauth.Config {
 	bears := s.tolerates()
 	ac := &userauth.Config{
-		User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace, Probes: bears.probes,
+		User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace,
+		Probes: bears.probes, AwaitService: bears.slow,
 	}
 	if s.known != nil {
 		ac.LastKey = s.known.Key
@@ -128,7 +129,7 @@ func (s *stack) authConfig(ctx context.Context) *userauth.Config {
 // tolerates tells what the server bears, as far as that is to be used.
 func (s *stack) tolerates() tolerance {
 	if s.cautious {
-		return tolerance{}
+		return cautiously
 	}
 	return tolerates(s.transport.State().ServerVersion)
 }

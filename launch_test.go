@@ -140,3 +140,36 @@ func TestProofThatWillBeGranted(t *testing.T) {
 		require.Equal(t, test.want, s.willBeGranted(), name)
 	}
 }
+
+func TestToleranceByIdentification(t *testing.T) {
+	openSSH := tolerance{early: true, refusal: true, probes: 5}
+	dropbear := tolerance{early: true, probes: 5}
+	for version, want := range map[string]tolerance{
+		"SSH-2.0-OpenSSH_8.0":                     openSSH,
+		"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10": openSSH,
+		"SSH-2.0-OpenSSH_10.5":                    openSSH,
+		"SSH-2.0-OpenSSH_7.9p1":                   {},
+		"SSH-2.0-OpenSSH_for_Windows_9.5":         {},
+		"SSH-2.0-OpenSSH_":                        {},
+		"SSH-2.0-OpenSSH_99999999999999999999":    {},
+		"SSH-2.0-dropbear_2022.83":                dropbear,
+		"SSH-2.0-dropbear_2026.94":                dropbear,
+		"SSH-2.0-dropbear_2020.81":                {},
+		"SSH-2.0-dropbear":                        {},
+		"SSH-2.0-Go":                              {probes: 5},
+		"SSH-2.0-Gopher":                          {},
+		"SSH-2.0-libssh_0.10.6":                   {slow: true},
+		"SSH-2.0-libssh_0.11.2":                   {slow: true},
+		"SSH-2.0-libssh_0.11.3":                   {},
+		"SSH-2.0-libssh_0.12.0":                   {},
+		"SSH-2.0-libssh-0.7.3":                    {slow: true},
+		"SSH-2.0-libssh2_1.11.0":                  {slow: true}, // a client's name, so whatever
+		"SSH-2.0-AsyncSSH_2.10.1":                 {},
+		"SSH-2.0-":                                {},
+		"SSH-1.99-OpenSSH_9.2":                    {},
+		"SSH-2.0-x OpenSSH_9.2":                   {},
+		"SSH-2.0-OpenSSH_9.2\x00":                 openSSH,
+	} {
+		require.Equal(t, want, tolerates(version), version)
+	}
+}

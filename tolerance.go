@@ -1,6 +1,7 @@
 package nacre
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,16 +21,24 @@ type tolerance struct {
 
 	// probes is how many keys it can be asked about in one flight.
 	probes int
+
+	// slow: it does not even bear a request for authentication together with
+	// that for the service.
+	slow bool
 }
 
 // maxProbes is less than the refusals after which OpenSSH hangs up by default
 // (MaxAuthTries), with one left for a signature.
 const maxProbes = 5
 
-// tolerates tells what the server with this identification bears. All others,
-// OpenSSH's for Windows among them, are taken to bear nothing: AsyncSSH ends a
-// connection with an early channel, Twisted Conch waits for ever, and
-// x/crypto/ssh drops a request that comes right behind an open.
+// cautiously is what every server bears.
+var cautiously = tolerance{slow: true}
+
+// tolerates tells what the server with this identification bears. Of those that
+// are not named, OpenSSH for Windows among them, only what RFC 4252 demands of
+// all is expected: AsyncSSH ends a connection with an early channel, Twisted
+// Conch may wait for ever, and x/crypto/ssh drops a request that comes right
+// behind an open.
 func tolerates(version string) tolerance {
 	software, _, _ := strings.Cut(strings.TrimPrefix(version, "SSH-2.0-"), " ")
 	switch {
@@ -39,17 +48,26 @@ func tolerates(version string) tolerance {
 		return tolerance{early: true, probes: maxProbes}
 	case software == "Go": // x/crypto/ssh
 		return tolerance{probes: maxProbes}
+	case strings.HasPrefix(software, "libssh") && !atLeast(software, "libssh_", 0, 11, 3):
+		return cautiously // its state becomes that of a session before the program knows
 	}
 	return tolerance{}
 }
 
 // atLeast tells whether software is that name with at least that version.
-func atLeast(software, name string, major int) bool {
-	version, ok := strings.CutPrefix(software, name)
+func atLeast(software, name string, version ...int) bool {
+	rest, ok := strings.CutPrefix(software, name)
 	if !ok {
 		return false
 	}
-	number, _, ok := strings.Cut(version, ".")
-	n, err := strconv.ParseUint(number, 10, 16)
-	return ok && err == nil && int(n) >= major
+	var have []int
+	for _, part := range strings.Split(rest, ".") {
+		digits := part[:len(part)-len(strings.TrimLeft(part, "0123456789"))] // "3p1" is 3
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			break
+		}
+		have = append(have, n)
+	}
+	return len(have) > 0 && slices.Compare(have, version) >= 0
 }

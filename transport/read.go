@@ -80,23 +80,10 @@ func (c *Conn) ReadPacket() ([]byte, error) { return c.ReadPacketNotify(nil) }
 // come together. The function must return soon, and not call ReadPacket; it may
 // be called several times or not at all.
 func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
-	select {
-	case <-c.r.lock:
-		defer func() { c.r.lock <- struct{}{} }()
-	case <-c.done:
-		return nil, c.ended()
-	}
-	if err := c.alive(); err != nil { // both were ready
+	if err := c.startReading(waiting); err != nil {
 		return nil, err
 	}
-	if !c.r.keyed {
-		return nil, errNoHandshake
-	}
-	if err := c.sendHeld(); err != nil {
-		return nil, err
-	}
-	c.r.waiting = waiting
-	defer func() { c.r.waiting = nil }()
+	defer c.stopReading()
 	for {
 		p, err := c.r.next()
 		if err == nil {
@@ -110,6 +97,33 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 			return nil, c.reject(err)
 		}
 	}
+}
+
+// startReading takes the read lock, and sends what somebody who reads will be
+// waiting for an answer to.
+func (c *Conn) startReading(waiting func()) error {
+	select {
+	case <-c.r.lock:
+	case <-c.done:
+		return c.ended()
+	}
+	c.r.waiting = waiting
+	err := c.alive() // both were ready
+	if err == nil && !c.r.keyed {
+		err = errNoHandshake
+	}
+	if err == nil {
+		err = c.sendHeld()
+	}
+	if err != nil {
+		c.stopReading()
+	}
+	return err
+}
+
+func (c *Conn) stopReading() {
+	c.r.waiting = nil
+	c.r.lock <- struct{}{}
 }
 
 // Unimplemented tells the server that nobody knows the message which

@@ -38,6 +38,32 @@ func (c *Conn) RequestService(name string) error {
 	return nil
 }
 
+// AwaitService waits until the server has accepted the service that was
+// requested, for those who cannot send to it before. ReadPacket need not have
+// this: it waits by itself.
+func (c *Conn) AwaitService() error {
+	if err := c.startReading(nil); err != nil {
+		return err
+	}
+	defer c.stopReading()
+	for c.servicePending() {
+		p, err := c.r.next()
+		if err == nil {
+			_, err = c.dispatch(p) // which takes nothing for a service that is not accepted
+		}
+		if err != nil {
+			return c.reject(err)
+		}
+	}
+	return nil
+}
+
+func (c *Conn) servicePending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.service != ""
+}
+
 func (c *Conn) holdService(request []byte) (err error) {
 	if err := c.lockForData(); err != nil {
 		return err

@@ -113,6 +113,45 @@ func TestServiceRequestDoesNotWaitForAPacketWhileSomebodyReads(t *testing.T) {
 	})
 }
 
+func TestServiceCanBeWaitedFor(t *testing.T) {
+	c, _ := counted(t, func(p *peer) {
+		p.expect(5)
+		p.send([]byte{2, 0, 0, 0, 0}, []byte("\x06\x00\x00\x00\x01x"))
+		p.expect(50)
+		p.send([]byte{52})
+		p.drain()
+	})
+	require.NoError(t, c.AwaitService(), "none was requested")
+	require.NoError(t, c.RequestService("x"))
+	require.NoError(t, c.AwaitService())
+	require.NoError(t, c.WritePacket([]byte{50}))
+	packet, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{52}, packet)
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, c.AwaitService(), net.ErrClosed)
+}
+
+func TestServiceThatIsNotAccepted(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"message of the service": {52},
+		"other service":          []byte("\x06\x00\x00\x00\x01y"),
+		"goodbye":                []byte("\x01\x00\x00\x00\x07\x00\x00\x00\x02no\x00\x00\x00\x00"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := counted(t, func(p *peer) {
+				p.expect(5)
+				p.send(answer)
+				p.drain()
+			})
+			require.NoError(t, c.RequestService("x"))
+			err := c.AwaitService()
+			require.Error(t, err)
+			requireEnded(t, c, err)
+		})
+	}
+}
+
 func TestServiceRequestIsSentBeforeAFarewell(t *testing.T) {
 	last := make(chan byte, 2)
 	c, _ := counted(t, func(p *peer) {

@@ -115,3 +115,37 @@ func TestProbesShrinkWithRefusals(t *testing.T) {
 		})
 	}
 }
+
+// patient is a peer whose acceptance of a service can be waited for.
+type patient struct {
+	*peer
+	err error
+}
+
+func (p patient) AwaitService() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, "accepted")
+	return p.err
+}
+
+func TestServiceIsWaitedForOnRequest(t *testing.T) {
+	config := &userauth.Config{User: "bob", AwaitService: true, Methods: []userauth.Method{userauth.Password("sesame")}}
+	p := script([][]byte{success})
+	require.NoError(t, userauth.Authenticate(t.Context(), patient{p, nil}, config))
+	require.Equal(t, []string{"service ssh-userauth", "accepted", "write"}, p.events[:3])
+
+	p = script([][]byte{success})
+	require.NoError(t, userauth.Authenticate(t.Context(), p, config), "a transport without the method is not waited for")
+
+	p = script([][]byte{success})
+	config.AwaitService = false
+	require.NoError(t, userauth.Authenticate(t.Context(), patient{p, nil}, config))
+	require.Equal(t, []string{"service ssh-userauth", "write"}, p.events[:2])
+
+	p = script()
+	config.AwaitService = true
+	e := requireError(t, userauth.Authenticate(t.Context(), patient{p, errBroken}, config))
+	require.ErrorIs(t, e, errBroken)
+	require.Empty(t, p.written)
+}

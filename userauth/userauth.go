@@ -102,6 +102,12 @@ type Config struct {
 	// the server is hoped to grant.
 	Early *Early
 
+	// AwaitService has the first request wait for the server's acceptance of the
+	// service, which costs a round trip. Servers on libssh before 0.11.3 mistake
+	// their state when both come at once. It takes a Transport that has the
+	// method AwaitService() error.
+	AwaitService bool
+
 	// Service is what starts after authentication, by default "ssh-connection".
 	Service string
 }
@@ -139,6 +145,11 @@ func Authenticate(ctx context.Context, t Transport, config *Config) (err error) 
 	}
 	if err := t.RequestService(serviceUserAuth); err != nil {
 		return l.failure(err)
+	}
+	if w, ok := t.(interface{ AwaitService() error }); ok && config.AwaitService {
+		if err := w.AwaitService(); err != nil {
+			return l.failure(err)
+		}
 	}
 	return l.run(ctx)
 }

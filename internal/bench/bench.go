@@ -68,7 +68,6 @@ type bench struct {
 
 	harness *harness
 	login   *login // to sshd, of which there is one for all measurements
-	dir     string // for files of zeros
 	results results
 }
 

@@ -158,7 +158,15 @@ func (c *xcryptoClient) run(ctx context.Context, command string, stdin, stdout *
 		return err
 	}
 	if stdin != nil {
-		session.Stdin = stdin
+		// Session.Stdin would do the same, but fail if the command ends first.
+		input, err := session.StdinPipe()
+		if err != nil {
+			return err
+		}
+		go func() {
+			_, _ = io.Copy(input, stdin)
+			input.Close()
+		}()
 	}
 	if stdout != nil {
 		session.Stdout = stdout

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -26,35 +25,23 @@ type direction struct {
 
 var directions = []direction{
 	{"down", "download", func(size int64) string { return fmt.Sprintf("head -c %d /dev/zero", size) }, false},
-	{"up", "upload", func(int64) string { return "cat >/dev/null" }, true},
+	{"up", "upload", func(size int64) string { return fmt.Sprintf("head -c %d >/dev/null", size) }, true},
 }
 
 // transfer has a client's process move bytes: from the server to /dev/null, or
-// from a file that has no blocks on a disk to the server.
+// from /dev/zero, which has no end and costs next to nothing, to a command that
+// takes so many.
 func (b *bench) transfer(ctx context.Context, client string, l *login, d direction, size int64, profile string) (usage, error) {
 	t := &task{Kind: taskRun, Client: client, Login: l, Command: d.command(size), Profile: profile}
 	if !d.upload {
 		return t.start(ctx, nil, nil)
 	}
-	file, err := b.emptyFile(size)
+	zeros, err := os.Open("/dev/zero")
 	if err != nil {
 		return usage{}, err
 	}
-	defer file.Close()
-	return t.start(ctx, file, nil)
-}
-
-// emptyFile is a file of that many zero bytes.
-func (b *bench) emptyFile(size int64) (*os.File, error) {
-	if b.dir == "" {
-		b.dir = b.harness.TempDir()
-	}
-	name := filepath.Join(b.dir, fmt.Sprint(size))
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	return file, file.Truncate(size)
+	defer zeros.Close()
+	return t.start(ctx, zeros, nil)
 }
 
 // more is what size bytes cost more than a single one.
