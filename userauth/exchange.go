@@ -71,6 +71,11 @@ func (l *login) admit(requests int) error {
 // the requests that are left (RFC 4252 section 5.1), and with an error.
 func (l *login) flight(answers int, packets ...[]byte) (replies []Reply, err error) {
 	l.unanswered = answers
+	defer func() {
+		if err != nil && l.wary {
+			l.config.Early.Fate = Fatal
+		}
+	}()
 	if err := l.write(packets); err != nil {
 		return nil, l.fail(err)
 	}
@@ -78,9 +83,6 @@ func (l *login) flight(answers int, packets ...[]byte) (replies []Reply, err err
 		reply, err := l.read()
 		if err != nil {
 			l.cut = slices.ContainsFunc(replies, func(r Reply) bool { return r.Status == Message })
-			if l.wary {
-				l.config.Early.Fate = Fatal
-			}
 			return replies, l.fail(err)
 		}
 		replies = append(replies, reply)
