@@ -28,6 +28,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -117,6 +118,9 @@ func (b *bench) measure(ctx context.Context) (err error) {
 func (b *bench) report(ctx context.Context, w io.Writer) error {
 	about := thisMachine(ctx)
 	if b.svg != "" {
+		if err := os.MkdirAll(filepath.Dir(b.svg), 0o755); err != nil {
+			return err
+		}
 		if err := os.WriteFile(b.svg, b.results.svg(about), 0o644); err != nil {
 			return err
 		}

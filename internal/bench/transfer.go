@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
+
+	"github.com/nacre-ssh/nacre/sshtest"
 )
 
 // packetSize is the data of one packet where allocations are counted for each:
@@ -122,12 +125,16 @@ func (b *bench) distance(ctx context.Context) error {
 				return clientError(client, name, err)
 			}
 		}
+		windows, err := b.windowsPerSecond()
+		if err != nil {
+			return err
+		}
 		units := map[string]string{name: "MB/s", share: "%"}
 		err = b.turns(allClients, units, func(client string) (sample, error) {
 			u, err := b.more(ctx, client, &l, d, sizes[client], b.profile(client, d.name+"-"+rtt))
 			s := sample{name: u.rate(sizes[client])}
 			if d.upload {
-				s[share] = 100 * s[name] / (opensshWindow / 1e6 / b.link.RTT.Seconds())
+				s[share] = 100 * s[name] / (opensshWindow / 1e6 * windows)
 			}
 			return s, err
 		})
@@ -136,6 +143,31 @@ func (b *bench) distance(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// windowsPerSecond is how often a window can be used up and granted again: once
+// in each round trip that the link really makes, because timers are late by
+// almost a millisecond of it.
+func (b *bench) windowsPerSecond() (float64, error) {
+	near, far := sshtest.Pipe()
+	go func() {
+		io.Copy(far, far)
+		far.Close()
+	}()
+	c := b.link.Conn(near)
+	defer c.Close()
+	seconds := make([]float64, 9)
+	for i := range seconds {
+		begin := time.Now()
+		if _, err := c.Write([]byte{0}); err != nil {
+			return 0, err
+		}
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			return 0, err
+		}
+		seconds[i] = time.Since(begin).Seconds()
+	}
+	return 1 / median(seconds), nil
 }
 
 // pilot returns how many bytes a client moves through the link in about the
