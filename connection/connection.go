@@ -105,7 +105,8 @@ func New(t Transport, config *Config) *Conn {
 		done:     make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.out.init(func() { go c.writeLoop() })
+	loop := c.writeLoop // once, so that no start allocates
+	c.out.init(func() { go loop() })
 	c.requests.conn = c
 	go c.readLoop()
 	return c

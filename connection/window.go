@@ -15,9 +15,12 @@ const extendedStderr = 1
 const maxSend = 64 << 10
 
 // giveBack is the part of the window that is read before the peer gets it
-// back: often enough that it does not run dry, seldom enough that few packets
-// do it.
-const giveBack = 8
+// back, and mostBack the most of it in bytes: often enough that it does not run
+// dry, seldom enough that few packets do it.
+const (
+	giveBack = 8
+	mostBack = 512 << 10
+)
 
 // A round is the time in which the peer uses up the window that it had at the
 // beginning: at least a round trip, since what it sends next was granted within
@@ -135,7 +138,7 @@ func (c *Channel) consume(n int) int {
 // released it.
 func (c *Channel) grant() int {
 	credit := c.limit - c.window - c.held
-	if c.eof || credit <= 0 || credit < c.limit/giveBack {
+	if c.eof || credit <= 0 || credit < min(c.limit/giveBack, mostBack) {
 		return 0
 	}
 	c.window += credit
