@@ -32,8 +32,8 @@ const (
 // its default, except where it says otherwise.
 type Config struct {
 	// Window is how many bytes, of stdout and stderr together, a channel holds
-	// for a reader that is slower than the peer. 0 means 2 MiB, more than
-	// 1 GiB means 1 GiB. The memory is used only while the bytes wait.
+	// at first for a reader that is slower than the peer. 0 means 2 MiB, more
+	// than 1 GiB means 1 GiB. The memory is used only while the bytes wait.
 	Window int
 
 	// MaxWindow is how far the window of a channel grows while its reader keeps

@@ -47,7 +47,8 @@ const readGrace = time.Second
 // it does in a key re-exchange. Close does not block, and makes both return.
 //
 // A Transport can have more methods:
-//   - WritePackets(packets ...[]byte) error gets several packets at once, so
+//   - WritePackets(packets ...[]byte) error gets several packets at once, none of
+//     which is to be kept after the return, so
 //     that one system call can send them.
 //   - Unimplemented() error is told of a message that nobody knows, before the
 //     next ReadPacket, to answer as RFC 4253 section 11.4 demands; otherwise such

@@ -16,8 +16,9 @@ var (
 	sendSegments  = sync.Pool{New: func() any { return newSegment(sendSegment) }}
 )
 
-// segment is a piece of received data. It belongs to the stream it is in, or
-// to the WriteTo that has taken it out.
+// segment is a piece of received data, which belongs to the stream it is in or
+// to the WriteTo that has taken it out; or one of data to be sent, of a ReadFrom
+// or of the batch that has it.
 type segment struct {
 	data  []byte // what has arrived; there may be room behind it
 	start int    // how much of data has been read
@@ -48,7 +49,7 @@ type stream struct {
 	ready      sync.Cond // readers wait here
 	waiting    int       // how many do
 	due        bool      // they are to be woken; of the read loop
-	into       []byte    // of the first of them, if it is a Read: data goes there at once
+	into       []byte    // of one of them, if that is a Read: data goes there at once
 	filled     int       // how much of into that is
 	head, tail *segment
 	size       int  // bytes unread

@@ -44,6 +44,7 @@ type round struct {
 	bytes int       // the window that the peer had
 	left  int       // of bytes
 	held  int       // the most that has waited to be read
+	least int       // and the least
 	grew  bool      // the window has, at the beginning: its rate is not settled
 	best  float64   // bytes a second of the fastest round, for which the window grew
 }
@@ -69,15 +70,18 @@ func (c *Channel) receive(s *stream, data []byte) error {
 	if c.eof && s != nil && !s.discard && len(data) > 0 {
 		c.afterEOF = true
 	}
+	var credit int
 	if s == nil || s.discard || c.eof {
 		c.held -= len(data)
+		c.round = round{best: c.round.best} // this says nothing of a reader
+		credit = c.grant()
 	} else {
 		c.held -= s.append(data)
 		if s.waiting > 0 {
 			c.conn.wake(s)
 		}
+		credit = c.tune(len(data))
 	}
-	credit := c.tune(len(data))
 	c.mu.Unlock()
 	c.giveCredit(credit)
 	return nil
@@ -85,24 +89,28 @@ func (c *Channel) receive(s *stream, data []byte) error {
 
 // tune counts n bytes of the peer in its round, sets the limit of the window by
 // rounds that end, and returns grant's result. A reader that lets a window fill
-// which has grown gets the first one again; as SSH cannot take window back, that
-// takes effect while the reader reads. The caller holds mu.
+// which has grown, or has more than the first one waiting for a whole round, gets
+// that again; as SSH cannot take window back, it takes effect while the reader
+// reads. The caller holds mu.
 func (c *Channel) tune(n int) int {
-	r := &c.round
-	if c.held > c.limit-c.limit/giveBack && c.limit > c.conn.config.Window {
-		c.limit = c.conn.config.Window
-		r.best = 0
+	r, first, most := &c.round, c.conn.config.Window, c.conn.config.MaxWindow
+	if c.held > c.limit-c.limit/giveBack && c.limit > first {
+		c.limit, r.best = first, 0
 	}
 	r.held = max(r.held, c.held)
 	r.left -= n
 	if r.left >= 0 && !r.began.IsZero() {
 		return c.grant()
 	}
-	next := round{began: time.Now(), best: r.best}
+	next := round{began: time.Now(), best: r.best, least: c.held}
 	took := next.began.Sub(r.began)
-	if !r.grew && took >= shortRound && took <= longRound && r.held <= c.limit/2 {
-		if rate := float64(r.bytes-r.left) / took.Seconds(); rate >= r.best*5/4 {
-			c.limit = min(2*c.limit, c.conn.config.MaxWindow)
+	switch {
+	case r.began.IsZero():
+	case r.least > first:
+		c.limit, next.best = first, 0
+	case !r.grew && took >= shortRound && took <= longRound && r.held <= c.limit/2:
+		if rate := float64(r.bytes-r.left) / took.Seconds(); rate >= r.best*5/4 && c.limit < most {
+			c.limit += min(c.limit, most-c.limit) // twice, without an overflow
 			next.best, next.grew = rate, true
 		}
 	}
@@ -130,6 +138,7 @@ func (c *Channel) hasLateData() bool {
 // The caller holds mu.
 func (c *Channel) consume(n int) int {
 	c.held -= n
+	c.round.least = min(c.round.least, c.held)
 	return c.grant()
 }
 
@@ -153,7 +162,7 @@ func (c *Channel) giveCredit(credit int) {
 	o := &c.conn.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	if o.err != nil || c.closeErr != nil {
 		return
 	}
 	if c.credit == 0 {
@@ -199,7 +208,7 @@ func (c *Channel) read(s *stream, p []byte) (int, error) {
 		return 0, nil
 	}
 	c.mu.Lock()
-	direct := s.size == 0 && s.into == nil
+	direct := s.size == 0 && s.into == nil && s.waiting == 0
 	if direct {
 		s.into = p
 	}

@@ -8,9 +8,11 @@ import (
 )
 
 // receiveSizes are the sizes of receive buffers, in bytes: for the messages of
-// a quiet connection, for a handshake, and for bulk data. The largest packet
-// that MaxPacket allows fits into the last one.
-var receiveSizes = [...]int{1 << 10, 16 << 10, 264 << 10}
+// a quiet connection, for a handshake, for one packet of the size that every
+// peer accepts, and for bulk data. The largest packet that MaxPacket allows fits
+// into the last one. A peer gets a buffer for what it has announced, so that
+// four bytes cost no more than that, and a larger one when it has filled it.
+var receiveSizes = [...]int{1 << 10, 16 << 10, 48 << 10, 264 << 10}
 
 // receiveBuffers has the buffers that no connection holds, by size.
 var receiveBuffers [len(receiveSizes)]sync.Pool
@@ -84,6 +86,7 @@ func (b *receiveBuffer) read(n int) (int, error) {
 // readSocket reads like net.Conn's Read, but that there need be no buffer as
 // long as there is nothing to read.
 func (b *receiveBuffer) readSocket(n int) (int, error) {
+	b.notify() // here, and not below: raw holds the socket, and Close waits for that
 	b.need, b.received, b.err = n, 0, nil
 	err := b.raw.Read(b.receive)
 	if e, ok := err.(*net.OpError); ok {
@@ -108,7 +111,6 @@ func (b *receiveBuffer) tryReceive(fd uintptr) bool {
 	b.makeRoom(b.need)
 	paused := b.pace.due()
 	if paused {
-		b.notify()
 		pause()
 	}
 	var again bool
@@ -120,7 +122,6 @@ func (b *receiveBuffer) tryReceive(fd uintptr) bool {
 	if b.end == 0 {
 		b.giveBack()
 	}
-	b.notify()
 	return false
 }
 

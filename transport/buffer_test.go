@@ -5,7 +5,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -137,4 +139,41 @@ func TestLargestPacketFitsTheBuffer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A sender that is always faster must not keep those asleep for whom data has
+// come.
+func TestNotificationsInAFloodAreFrequent(t *testing.T) {
+	for _, cipher := range []string{"chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com"} {
+		near, far := sockets(t)
+		s, p := sealer(cipher, ""), transport.NewPackets(cipher, "", near)
+		const packets = 500
+		var stream []byte
+		for range packets {
+			stream = append(stream, s.Seal(make([]byte, 32<<10))...)
+		}
+		send(t, far, stream)
+		since, most := 0, 0
+		p.Notify(func() { since = 0 })
+		for range packets {
+			payload, err := p.Open()
+			require.NoError(t, err)
+			since += len(payload)
+			most = max(most, since)
+		}
+		require.LessOrEqual(t, most, 300<<10, cipher)
+	}
+}
+
+// Who announces a packet gets a buffer for that and not for bulk data.
+func TestAnnouncedPacketHoldsLittle(t *testing.T) {
+	near, far := sockets(t)
+	p := transport.NewPackets("", "", near)
+	_, err := far.Write([]byte{0, 0, 0x80, 0x04}) // 32,772 bytes
+	require.NoError(t, err)
+	require.NoError(t, near.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	_, err = p.Open()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.LessOrEqual(t, p.Held(), 48<<10)
+	require.Positive(t, p.Held())
 }

@@ -92,6 +92,9 @@ func (p *Packets) Open() ([]byte, error) { return p.r.next() }
 // Allow sets the largest packet_length that the reader takes.
 func (p *Packets) Allow(most uint32) { p.r.max = most }
 
+// Notify has f called before each read from below.
+func (p *Packets) Notify(f func()) { p.r.waiting = f }
+
 // Held returns how large the reader's buffer is.
 func (p *Packets) Held() int { return len(p.r.buf) }
 

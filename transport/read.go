@@ -75,10 +75,10 @@ func (r *readHalf) next() ([]byte, error) {
 func (c *Conn) ReadPacket() ([]byte, error) { return c.ReadPacketNotify(nil) }
 
 // ReadPacketNotify is ReadPacket, but that it calls waiting each time before it
-// waits for the server or does anything else that may take long. So a reader
-// who wakes other goroutines can do that once for all the packets which have
-// come together. The function must return soon, and not call ReadPacket; it may
-// be called several times or not at all.
+// reads from the connection below, and before anything else that may take long.
+// So a reader who wakes other goroutines can do that once for all the packets
+// which have come together, some 256 KiB at the most. The function must return
+// soon, and not call ReadPacket; it may be called several times or not at all.
 func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 	if err := c.startReading(waiting); err != nil {
 		return nil, err
@@ -112,8 +112,10 @@ func (c *Conn) startReading(waiting func()) error {
 	if err == nil && !c.r.keyed {
 		err = errNoHandshake
 	}
-	if err == nil {
-		err = c.sendHeld()
+	if err == nil && c.w.holding.Load() {
+		c.r.notify()
+		_ = c.sendHeld() // whatever becomes of it, what the server has left is read
+		err = c.alive()
 	}
 	if err != nil {
 		c.stopReading()

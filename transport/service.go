@@ -11,7 +11,7 @@ import (
 
 // RequestService asks the server for a service, RFC 4253 section 10, without
 // waiting for its answer: ReadPacket consumes that, so the first packets of
-// the service may leave at once: it leaves together with the next packet, or
+// the service may leave at once. It leaves together with the next packet, or
 // when ReadPacket is called. Whatever comes for the service before it was
 // accepted ends the connection. Only one request can be pending.
 //

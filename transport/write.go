@@ -238,9 +238,6 @@ func (w *writeHalf) takeHeld() {
 
 // sendHeld has what is held leave now.
 func (c *Conn) sendHeld() (err error) {
-	if !c.w.holding.Load() {
-		return nil
-	}
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
