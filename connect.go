@@ -221,7 +221,7 @@ func (s *stack) wasHasty(ctx context.Context, err error) bool {
 		return false
 	case failed.Op == "handshake":
 		// A server that has not even begun did not fail for this.
-		return s.known != nil && s.transport.State().ServerVersion != ""
+		return s.known != nil && len(s.known.KeyExchanges) > 0 && s.transport.State().ServerVersion != ""
 	case errors.As(err, &login):
 		return login.Interrupted || s.bearsTooLittle(err)
 	}

@@ -77,7 +77,7 @@ func (b *bench) parseFlags() {
 	flag.Int64Var(&b.size, "size", 1_000_000_000, "bytes of each transfer on loopback")
 	flag.DurationVar(&b.link.RTT, "rtt", 100*time.Millisecond, "round trip time of the link")
 	flag.Int64Var(&b.link.Rate, "rate", 125_000_000, "bytes per second of the link, in each direction")
-	flag.DurationVar(&b.linkTime, "time", 8*time.Second, "about how long a transfer through the link takes")
+	flag.DurationVar(&b.linkTime, "time", 15*time.Second, "about how long a transfer through the link takes; its first second, in which windows grow, counts")
 	only := flag.String("only", "", "measure only what has a name that matches this regular expression")
 	quick := flag.Bool("quick", false, "a smoke run: little data, one turn, few connections")
 	flag.StringVar(&b.profiles, "cpuprofile", "", "write CPU profiles of the clients in Go to this directory")
