@@ -39,7 +39,8 @@ const (
 // Transport is what authentication needs from the transport protocol. It is
 // used by one goroutine at a time, but for Close. If it also has the method
 // WritePackets(packets ...[]byte) error, which sends several messages at once,
-// then that is used for what leaves in one flight.
+// then that is used for what leaves in one flight. [Config].AwaitService takes
+// one with the method AwaitService() error.
 type Transport interface {
 	// RequestService sends a service request and does not wait. ReadPacket
 	// consumes the server's acceptance.
