@@ -24,7 +24,7 @@ func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 		},
 	}
 	if config.ServerVersion == "" {
-		config.ServerVersion = "SSH-2.0-sshtest"
+		config.ServerVersion = defaultVersion
 	}
 	if o.Banner != "" {
 		config.BannerCallback = func(ssh.ConnMetadata) string { return o.Banner }

@@ -45,6 +45,11 @@ type Options struct {
 	// the user of this process. A pty is then granted but is none.
 	Exec bool
 
+	// Script plays the server by hand, once for each connection and on a
+	// goroutine of its own. Of the other fields only User, HostKeys, Version
+	// and InMemory then mean something. See [Scripted].
+	Script func(p *Peer)
+
 	// InMemory is a server without a listener, for testing/synctest: it is
 	// reached by Server.DialContext and Server.ServeConn. Create and use it
 	// inside the same bubble.

@@ -25,6 +25,7 @@ type Server struct {
 	HostKey  ssh.PublicKey   // the first of HostKeys; of a daemon, one of several that it may show
 	HostKeys []ssh.PublicKey // every host key, certificates not among them
 
+	tb       testing.TB     // which a script may fail; nil outside of a test
 	hostCA   ssh.PublicKey  // nil where the host keys have no certificates
 	listener net.Listener   // nil for a server in memory
 	serve    func(net.Conn) // serves one connection to its end and closes it
@@ -43,7 +44,7 @@ type Server struct {
 // server cannot start, the test fails at once.
 func NewServer(tb testing.TB, options *Options) *Server {
 	tb.Helper()
-	s, err := StartServer(options)
+	s, err := startServer(tb, options)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -64,12 +65,14 @@ func (s *Server) closeAfter(tb testing.TB) {
 
 // StartServer is NewServer for programs that are not tests. The caller must
 // call Close.
-func StartServer(options *Options) (*Server, error) {
+func StartServer(options *Options) (*Server, error) { return startServer(nil, options) }
+
+func startServer(tb testing.TB, options *Options) (*Server, error) {
 	var o Options
 	if options != nil {
 		o = *options
 	}
-	s := &Server{User: o.User, Password: o.Password, conns: make(map[net.Conn]bool)}
+	s := &Server{tb: tb, User: o.User, Password: o.Password, conns: make(map[net.Conn]bool)}
 	if s.User == "" {
 		s.User = "gopher"
 	}
@@ -93,6 +96,9 @@ func StartServer(options *Options) (*Server, error) {
 		return nil, err
 	}
 	s.serve = func(c net.Conn) { serveConn(s, &o, config, c) }
+	if o.Script != nil {
+		s.serve = func(c net.Conn) { s.play(&o, c) }
+	}
 	for _, k := range o.HostKeys {
 		s.HostKeys = append(s.HostKeys, k.PublicKey())
 	}

@@ -1,0 +1,177 @@
+package sshtest
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"math/big"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const defaultVersion = "SSH-2.0-sshtest"
+
+// Handshake exchanges versions and the first keys: it is SendVersion,
+// ReceiveVersion and Exchange.
+func (p *Peer) Handshake() {
+	p.SendVersion()
+	p.ReceiveVersion()
+	p.Exchange()
+}
+
+// greeting is all that is sent before the first packet.
+func (p *Peer) greeting() string {
+	if strings.Contains(p.Version, "\n") {
+		return p.Version
+	}
+	return p.Version + "\r\n"
+}
+
+// SendVersion sends the identification string (RFC 4253 section 4.2).
+func (p *Peer) SendVersion() { p.SendRaw([]byte(p.greeting())) }
+
+// ReceiveVersion receives the client's.
+func (p *Peer) ReceiveVersion() {
+	line, err := p.in.ReadString('\n')
+	p.check(err)
+	p.ClientVersion = strings.TrimRight(line, "\r\n")
+}
+
+// Exchange does a key exchange, the first one or another, begun by whom it
+// may: it is SendKexInit, ReceiveKexInit and FinishKex.
+func (p *Peer) Exchange() {
+	p.SendKexInit()
+	p.ReceiveKexInit()
+	p.FinishKex()
+}
+
+// SendKexInit sends a new KEXINIT.
+func (p *Peer) SendKexInit() {
+	gcm, none := []string{"aes128-gcm@openssh.com"}, []string{"none"}
+	m := &KexInitMsg{
+		Kex: []string{"curve25519-sha256"}, HostKey: p.hostKeyAlgorithms(),
+		CipherIn: gcm, CipherOut: gcm, CompressionIn: none, CompressionOut: none,
+	}
+	rand.Read(m.Cookie[:])
+	if !p.Lax && p.Exchanges == 0 {
+		m.Kex = append(m.Kex, "kex-strict-s-v00@openssh.com")
+	}
+	if p.KexInit != nil {
+		p.KexInit(m)
+	}
+	p.kexInit = ssh.Marshal(m)
+	p.send(p.kexInit, nil)
+}
+
+func (p *Peer) hostKeyAlgorithms() []string {
+	if p.SignatureAlgorithm != "" {
+		return []string{p.SignatureAlgorithm}
+	}
+	return []string{p.HostKey.PublicKey().Type()}
+}
+
+// ReceiveKexInit receives the client's KEXINIT. In another exchange than the
+// first one, what comes before it is kept for Receive.
+func (p *Peer) ReceiveKexInit() {
+	for {
+		payload := p.read()
+		switch {
+		case payload[0] == 20:
+			p.ClientKexInit = payload
+			return
+		case payload[0] == 1:
+			p.left(payload)
+		case p.Exchanges == 0:
+			p.Fatalf("the client sent message %d before KEXINIT", payload[0])
+		}
+		p.early = append(p.early, payload)
+	}
+}
+
+// FinishKex answers the client's public key after both KEXINITs, and goes on
+// to the new keys in both directions.
+func (p *Peer) FinishKex() {
+	var m KexECDHInitMsg
+	payload := p.read()
+	if payload[0] == 1 {
+		p.left(payload)
+	}
+	if err := ssh.Unmarshal(payload, &m); err != nil {
+		p.Fatalf("message %d for the client's public key: %v", payload[0], err)
+	}
+	public, err := ecdh.X25519().NewPublicKey(m.Public)
+	if err != nil {
+		p.Fatalf("the client's public key: %v; it may not know curve25519-sha256", err)
+	}
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	p.check(err)
+	shared, err := key.ECDH(public)
+	if err != nil {
+		p.Fatalf("the client's public key: %v", err)
+	}
+	secret := ssh.Marshal(struct{ K *big.Int }{new(big.Int).SetBytes(shared)})
+	hash := p.exchangeHash(m.Public, key.PublicKey().Bytes(), secret)
+	if p.SessionID == nil {
+		p.SessionID = hash
+		p.strict = !p.Lax && p.clientIsStrict()
+	}
+	reply := &KexECDHReplyMsg{p.HostKey.PublicKey().Marshal(), key.PublicKey().Bytes(), p.sign(hash)}
+	if p.KexReply != nil {
+		p.KexReply(reply)
+	}
+	p.Send(reply)
+	p.takeKeys(secret, hash)
+}
+
+func (p *Peer) clientIsStrict() bool {
+	var m KexInitMsg
+	return ssh.Unmarshal(p.ClientKexInit, &m) == nil && slices.Contains(m.Kex, "kex-strict-c-v00@openssh.com")
+}
+
+// exchangeHash is H of RFC 5656 section 4.
+func (p *Peer) exchangeHash(theirs, ours, secret []byte) []byte {
+	lines := strings.Split(strings.TrimRight(p.greeting(), "\r\n"), "\n")
+	hash := sha256.Sum256(append(ssh.Marshal(struct{ VC, VS, IC, IS, K, QC, QS []byte }{
+		[]byte(p.ClientVersion), []byte(lines[len(lines)-1]), p.ClientKexInit, p.kexInit,
+		p.HostKey.PublicKey().Marshal(), theirs, ours,
+	}), secret...))
+	return hash[:]
+}
+
+func (p *Peer) sign(hash []byte) []byte {
+	signature, err := p.HostKey.Sign(rand.Reader, hash)
+	if s, ok := p.HostKey.(ssh.AlgorithmSigner); ok && p.SignatureAlgorithm != "" {
+		signature, err = s.SignWithAlgorithm(rand.Reader, hash, p.SignatureAlgorithm)
+	}
+	if err != nil {
+		p.Fatalf("the host key does not sign: %v", err)
+	}
+	return ssh.Marshal(signature)
+}
+
+// takeKeys derives the keys of RFC 4253 section 7.2, and exchanges NEWKEYS.
+func (p *Peer) takeKeys(secret, hash []byte) {
+	derive := func(letter byte) []byte {
+		k := sha256.Sum256(slices.Concat(secret, hash, []byte{letter}, p.SessionID))
+		return k[:]
+	}
+	p.send(ssh.Marshal(NewKeysMsg{}), func() {
+		p.sealing = newPacketKey(derive('D'), derive('B'))
+		if p.strict {
+			p.Sent = 0
+		}
+	})
+	if payload := p.read(); payload[0] == 1 {
+		p.left(payload)
+	} else if !bytes.Equal(payload, ssh.Marshal(NewKeysMsg{})) {
+		p.Fatalf("the client sent message %d instead of NEWKEYS", payload[0])
+	}
+	p.opening = newPacketKey(derive('C'), derive('A'))
+	if p.strict {
+		p.Received = 0
+	}
+	p.Exchanges++
+}
