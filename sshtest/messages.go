@@ -64,7 +64,7 @@ type (
 		Public    []byte
 		Signature []byte
 	}
-	// A PingMsg wants a PongMsg (OpenSSH PROTOCOL section 1.9).
+	// A PingMsg wants a PongMsg (OpenSSH PROTOCOL section 1.8).
 	PingMsg struct {
 		Data []byte `sshtype:"192"`
 	}

@@ -43,7 +43,7 @@ type Peer struct {
 	Version            string                 // sent as it is if it has an end of line; default Options.Version
 	HostKey            ssh.Signer             // default the first of Options.HostKeys
 	SignatureAlgorithm string                 // of the key exchange; default what HostKey signs by itself
-	Lax                bool                   // no strict key exchange (OpenSSH PROTOCOL section 1.10)
+	Lax                bool                   // no strict key exchange (OpenSSH PROTOCOL section 1.9)
 	KexInit            func(*KexInitMsg)      // changes KEXINIT
 	KexReply           func(*KexECDHReplyMsg) // changes the reply, which is signed already
 
