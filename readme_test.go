@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/knownhosts"
 	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/userauth"
@@ -64,6 +65,20 @@ func TestHello(t *testing.T) {
 	out, err := hello(t.Context(), server.Target, file, server.Signer)
 	require.NoError(t, err)
 	require.Equal(t, "hello\n", string(out))
+}
+
+// TestHelloToABrokenServer is how the README does without a good server.
+func TestHelloToABrokenServer(t *testing.T) {
+	server := sshtest.NewServer(t, &sshtest.Options{Script: func(p *sshtest.Peer) {
+		p.Login()
+		id, _ := p.AcceptCommand()
+		p.Send(sshtest.ChannelCloseMsg{Recipient: id})
+		p.Drain()
+	}})
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, os.WriteFile(file, server.KnownHosts(), 0o600))
+	_, err := hello(t.Context(), server.Target, file, server.Signer)
+	require.ErrorIs(t, err, channel.ErrNoExitStatus)
 }
 
 // cat is examples/cat, with the façade instead of the layers.

@@ -1,9 +1,13 @@
 package sshtest_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
+	"net"
+	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -95,4 +99,86 @@ func ExampleServer() {
 		}
 		defer client.Close()
 	}
+}
+
+// A server that never says how a command ended. In a test, Scripted is the
+// same in memory, and fails the test when the client does something else than
+// the script expects.
+func ExamplePeer() {
+	s, err := sshtest.StartServer(&sshtest.Options{Script: func(p *sshtest.Peer) {
+		p.Login()
+		id, _ := p.AcceptCommand()
+		p.Send(sshtest.ChannelDataMsg{Recipient: id, Data: []byte("done?")})
+		p.Send(sshtest.ChannelCloseMsg{Recipient: id}) // and no exit-status
+		p.Drain()
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+
+	client, err := ssh.Dial("tcp", s.Addr, &ssh.ClientConfig{
+		User:            s.User,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(s.Signer)},
+		HostKeyCallback: ssh.FixedHostKey(s.HostKey),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := session.Output("rm -r *")
+	fmt.Printf("%s %v\n", out, err)
+	// Output:
+	// done? wait: remote command exited without exit status or exit signal
+}
+
+// A server that talks out of turn, and what a client says to it.
+func ExampleScripted() {
+	var t *testing.T // the one that is running
+	s := sshtest.Scripted(t, func(p *sshtest.Peer) {
+		p.Before(20, sshtest.UserauthSuccessMsg{})
+		p.SendVersion()
+		p.SendKexInit()
+		if last := p.Drain(); last == nil || last.Reason != 2 {
+			t.Errorf("the client says %v", last) // p.Fatalf would end the script, too
+		}
+	})
+	c, err := s.DialContext(t.Context(), "tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err = ssh.NewClientConn(c, s.Addr, &ssh.ClientConfig{HostKeyCallback: ssh.FixedHostKey(s.HostKey)})
+	if err == nil {
+		t.Error("logged in")
+	}
+}
+
+// A cable that is cut after a hundred bytes of what the server says: nothing
+// comes any more, and nothing ends. So the client needs a deadline.
+func ExampleFaults_Conn() {
+	s, err := sshtest.StartServer(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cut := sshtest.Faults{In: sshtest.Fault{Kind: sshtest.Stall, After: 100}}.Conn(c)
+	defer cut.Close()
+
+	cut.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	_, _, _, err = ssh.NewClientConn(cut, s.Addr, &ssh.ClientConfig{
+		User:            s.User,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(s.Signer)},
+		HostKeyCallback: ssh.FixedHostKey(s.HostKey),
+	})
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded))
+	// Output:
+	// true
 }

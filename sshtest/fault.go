@@ -389,7 +389,7 @@ func (c *FaultConn) SetWriteDeadline(t time.Time) error {
 func (c *FaultConn) setDeadline(h *faultHalf, t time.Time, below func(time.Time) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended != nil {
+	if c.ended == net.ErrClosed {
 		return c.opError("set", c.ended)
 	}
 	h.deadline = t
@@ -401,8 +401,8 @@ func (c *FaultConn) setDeadline(h *faultHalf, t time.Time, below func(time.Time)
 		h.alarm = time.AfterFunc(time.Until(t), c.wake)
 	}
 	c.changed.Broadcast()
-	if h.poked {
-		return nil // fetch will set it
+	if h.poked || c.ended != nil {
+		return nil // fetch will set it, or nobody waits any more
 	}
 	return below(t)
 }

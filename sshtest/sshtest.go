@@ -14,8 +14,10 @@
 // A server in the process knows the commands that tests need, spelled as a
 // real shell understands them too; [Options] adds others. It speaks over
 // [Pipe] as well as over TCP, so that it fits into a bubble of
-// testing/synctest. A [Link] puts a delay and a rate between client and
-// server. [Main] fails a package whose tests leak goroutines.
+// testing/synctest. [Scripted] starts one that holds real keys and otherwise
+// does what a script says: whatever a broken or hostile server might. A [Link]
+// puts a delay and a rate between client and server, and [Faults] break the
+// connection. [Main] fails a package whose tests leak goroutines.
 //
 // Any SSH client can be tested with this package: it imports nothing else of
 // its module. Its servers are for tests only, listen on loopback only, and
