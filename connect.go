@@ -217,7 +217,8 @@ func (s *stack) wasHasty(ctx context.Context, err error) bool {
 	}
 	var login *userauth.Error
 	switch {
-	case errors.As(err, new(*UncertainError)) || errors.As(err, new(*transport.HostKeyError)):
+	case errors.As(err, new(*UncertainError)) || errors.As(err, new(*transport.HostKeyError)) ||
+		errors.As(err, new(*transport.BudgetError)):
 		return false
 	case failed.Op == "handshake":
 		// A server that has not even begun did not fail for this.

@@ -254,19 +254,74 @@ func (d deafening) Try(ctx context.Context, x *userauth.Exchange) (userauth.Repl
 	return d.Method.Try(ctx, x)
 }
 
-func TestHandshakeTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		_, err := nacre.Dial(t.Context(), "u@h", &nacre.Config{
-			HostKey: transport.FixedHostKey(),
-			Dial: func(context.Context, string, string) (net.Conn, error) {
+// V1: no deadline of the caller's is needed.
+func TestServerHasTwoMinutesForTheLogin(t *testing.T) {
+	for op, change := range map[string]func(c *nacre.Config, dial func() net.Conn){
+		"handshake": func(c *nacre.Config, _ func() net.Conn) {
+			c.Dial = func(context.Context, string, string) (net.Conn, error) {
 				ours, _ := sshtest.Pipe()
 				return ours, nil
-			},
+			}
+		},
+		"authenticate": func(c *nacre.Config, dial func() net.Conn) {
+			server := &deaf{Conn: dial()}
+			c.Auth = []userauth.Method{deafening{userauth.Password("any"), server}}
+			c.Dial = func(context.Context, string, string) (net.Conn, error) { return server, nil }
+		},
+	} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+				c := config(s)
+				change(c, func() net.Conn {
+					nc, err := s.DialContext(t.Context(), "", "")
+					require.NoError(t, err)
+					return nc
+				})
+				begin := time.Now()
+				_, err := nacre.Dial(t.Context(), s.Target, c)
+				require.Equal(t, 2*time.Minute, time.Since(begin))
+				require.True(t, phase(t, op, err).Timeout())
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorAs(t, err, new(*transport.BudgetError))
+			})
 		})
-		require.Equal(t, 2*time.Minute, time.Since(begin))
-		require.True(t, phase(t, "handshake", err).Timeout())
+	}
+}
+
+func TestPersonHasMoreThanTwoMinutesForTheLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
+		c := config(s)
+		c.Dial = s.DialContext
+		c.Auth = []userauth.Method{userauth.PasswordFunc(func(context.Context, int) (string, error) {
+			time.Sleep(time.Hour)
+			return s.Password, nil
+		})}
+		client, err := nacre.Dial(t.Context(), s.Target, c)
+		require.NoError(t, err)
+		require.NoError(t, client.Close())
 	})
+}
+
+// A server that takes too much would take it again: there is no second
+// connection, though the first one was in haste.
+func TestServerThatTakesTooMuchIsNotTriedAgain(t *testing.T) {
+	for op, limit := range map[string]transport.Config{
+		"handshake":    {LoginPackets: 1},
+		"authenticate": {LoginPackets: 5},
+	} {
+		t.Run(op, func(t *testing.T) {
+			s := sshtest.OpenSSH(t, nil)
+			c := remembering(s, &nacre.ServerState{KeyExchanges: []string{"curve25519-sha256"}})
+			c.Transport = limit
+			_, connections := counting(c)
+			_, err := nacre.Dial(t.Context(), s.Target, c)
+			require.False(t, phase(t, op, err).Timeout())
+			require.ErrorAs(t, err, new(*transport.BudgetError))
+			require.Equal(t, 1, connections())
+		})
+	}
 }
 
 func TestContextOfDialEndsWithDial(t *testing.T) {

@@ -94,7 +94,13 @@ type Client struct {
 // which says which phase has failed.
 //
 // ctx bounds all of it: when it ends, the connection is closed and its error is
-// returned. Once Dial has returned, ctx has no effect on the client.
+// returned. Once Dial has returned, ctx has no effect on the client. Without a
+// deadline in ctx, what the server may take from the first byte to the success
+// of authentication is bounded by LoginTimeout, LoginBytes and LoginPackets of
+// Config.Transport, by default 2 minutes, 4 MiB and 4096 packets, beyond which
+// the cause of the Error is a [*transport.BudgetError]. That does not count the
+// time that a person takes to find a password; nor that of Config.Dial and of
+// signers, which only ctx ends. A second connection has another budget.
 func Dial(ctx context.Context, target string, config *Config) (*Client, error) {
 	return connect(ctx, target, config, nil)
 }
@@ -186,7 +192,7 @@ func withCause(ctx context.Context, err error) error {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Timeout tells whether time ran out: a deadline of the context or of the
-// connection below.
+// connection below, or what the Config grants the server.
 func (e *Error) Timeout() bool {
 	var t net.Error
 	return errors.As(e.Err, &t) && t.Timeout()

@@ -11,6 +11,9 @@ import (
 const (
 	defaultVersion          = "SSH-2.0-Nacre_0.1"
 	defaultHandshakeTimeout = 2 * time.Minute
+	defaultLoginTimeout     = 2 * time.Minute // LoginGraceTime of sshd
+	defaultLoginBytes       = 4 << 20
+	defaultLoginPackets     = 4096
 	defaultRekeyBytes       = 1 << 30 // RFC 4253 section 9
 	defaultRekeyPackets     = askKeyPackets
 	defaultRekeyInterval    = time.Hour
@@ -57,8 +60,23 @@ type Config struct {
 	WaitForVersion bool
 
 	// HandshakeTimeout bounds the handshake, and each key re-exchange: 0 is 2
-	// minutes, negative is no bound.
+	// minutes, negative is no bound. What HostKey takes counts, and its context
+	// ends then: a verifier that asks a person may want more.
 	HandshakeTimeout time.Duration
+
+	// What the server may take from the beginning of Handshake until it has said
+	// SSH_MSG_USERAUTH_SUCCESS, all of it together. Then the connection ends
+	// with a BudgetError. 0 is 2 minutes, 4 MiB and 4096 packets, negative is no
+	// bound, which is for those who run a protocol without that message.
+	//
+	// LoginTimeout counts the time in which a call waits for the server:
+	// Handshake but for HostKey, ReadPacket, AwaitService and a write that the
+	// connection below does not take. The time in which a person looks for a
+	// password is nobody's. LoginBytes and LoginPackets count what is received,
+	// as it comes: the lines before the version, the key exchange, noise.
+	LoginTimeout time.Duration
+	LoginBytes   int64
+	LoginPackets int64
 
 	// New keys are exchanged after that many bytes or packets in either
 	// direction under one key, or when the keys have that age and something
@@ -92,6 +110,9 @@ func (c *Config) clone() Config {
 	e.ServerKeyExchanges = slices.Clone(c.ServerKeyExchanges)
 	setDefault(&e.ClientVersion, defaultVersion)
 	setDefault(&e.HandshakeTimeout, defaultHandshakeTimeout)
+	setDefault(&e.LoginTimeout, defaultLoginTimeout)
+	setDefault(&e.LoginBytes, defaultLoginBytes)
+	setDefault(&e.LoginPackets, defaultLoginPackets)
 	setDefault(&e.RekeyBytes, defaultRekeyBytes)
 	setDefault(&e.RekeyPackets, defaultRekeyPackets)
 	setDefault(&e.RekeyInterval, defaultRekeyInterval)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -74,6 +75,32 @@ func (e *HostKeyError) Unwrap() error { return e.Err }
 // prove that it holds the private key.
 var ErrHostKeySignature = errors.New("transport: the signature over the key exchange is not valid")
 
+// A BudgetError is the end of a connection whose server took more than the
+// Config grants it. If that is time, it is a [net.Error] whose Timeout is true,
+// and also context.DeadlineExceeded and os.ErrDeadlineExceeded.
+type BudgetError struct {
+	Stage string // "version exchange", "key exchange", "authentication" or "key re-exchange"
+	Field string // of Config: "HandshakeTimeout", "LoginTimeout", "LoginBytes" or "LoginPackets"
+	Limit string // its value: "2m0s" or a number
+}
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("transport: %s: the server took more than %s %s", e.Stage, e.Field, e.Limit)
+}
+
+// Timeout tells whether it was time that ran out.
+func (e *BudgetError) Timeout() bool { return strings.HasSuffix(e.Field, "Timeout") }
+
+// Temporary is false: the connection is gone.
+func (e *BudgetError) Temporary() bool { return false }
+
+// Is makes a timeout the errors that others know it by.
+func (e *BudgetError) Is(target error) bool {
+	return e.Timeout() && (target == context.DeadlineExceeded || target == os.ErrDeadlineExceeded)
+}
+
+var _ net.Error = (*BudgetError)(nil)
+
 // endError is what every call returns after the end of a connection.
 type endError struct{ cause error }
 
@@ -86,9 +113,6 @@ func (e *endError) Error() string {
 
 func (e *endError) Is(target error) bool { return target == net.ErrClosed }
 func (e *endError) Unwrap() error        { return e.cause }
-
-// errRekeyTimeout is the cause when a re-exchange does not come to its end.
-var errRekeyTimeout = fmt.Errorf("transport: key re-exchange took too long: %w", context.DeadlineExceeded)
 
 // noEOF replaces io.EOF: the end of the bytes below is never the good end of
 // anything above, and io.EOF would be taken for that.

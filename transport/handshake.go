@@ -19,15 +19,23 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 		c.fail(err)
 		return err
 	}
+	bounded := ctx
 	if t := c.config.HandshakeTimeout; t > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t)
+		bounded, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
 	}
-	stop := context.AfterFunc(ctx, func() { c.fail(contextError(ctx)) })
-	stage, err := c.firstExchange(ctx)
+	stop := context.AfterFunc(bounded, func() {
+		if ctx.Err() != nil {
+			c.fail(contextError(ctx))
+		} else {
+			c.fail(c.overBudget("HandshakeTimeout", c.config.HandshakeTimeout))
+		}
+	})
+	stage, err := c.firstExchange(bounded)
 	if !stop() {
-		err = contextError(ctx)
+		<-c.done
+		err = c.cause
 	}
 	if err == nil {
 		return nil
@@ -38,7 +46,9 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 	var hostKey *HostKeyError
 	var negotiation *NegotiationError
 	var disconnect *DisconnectError
-	if errors.As(err, &protocol) || errors.As(err, &hostKey) || errors.As(err, &negotiation) || errors.As(err, &disconnect) {
+	var budget *BudgetError
+	if errors.As(err, &protocol) || errors.As(err, &hostKey) || errors.As(err, &negotiation) || errors.As(err, &disconnect) ||
+		errors.As(err, &budget) {
 		return err // says enough by itself
 	}
 	return fmt.Errorf("transport: %s: %w", stage, err)
@@ -51,12 +61,13 @@ func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 	const version, exchange = "version exchange", "key exchange"
 	select {
 	case <-c.r.lock:
-		defer func() { c.r.lock <- struct{}{} }()
+		defer c.stopReading()
+		c.startWaiting()
 	case <-c.done:
 		return version, c.ended()
 	}
 	server := ""
-	steps := []func() error{c.greet, func() error { server, err = c.r.readVersion(); return err }}
+	steps := []func() error{c.greet, func() error { server, err = c.readVersion(); return err }}
 	if c.config.WaitForVersion {
 		slices.Reverse(steps)
 	}
@@ -69,7 +80,7 @@ func (c *Conn) firstExchange(ctx context.Context) (stage string, err error) {
 	c.state.ClientVersion, c.state.ServerVersion = c.config.ClientVersion, server
 	c.mu.Unlock()
 	for {
-		p, err := c.r.next()
+		p, err := c.next()
 		if err != nil {
 			return exchange, err
 		}
@@ -272,7 +283,7 @@ func (c *Conn) beginKex(x *keyExchange) (method kex, first []byte, err error) {
 // 4253 section 7.1 allows are passed over.
 func (c *Conn) readKex(x *keyExchange) ([]byte, error) {
 	for {
-		p, err := c.r.next()
+		p, err := c.next()
 		if err != nil {
 			return nil, err
 		}

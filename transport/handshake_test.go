@@ -129,8 +129,11 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 		"HandshakeTimeout": {
 			config: transport.Config{HandshakeTimeout: 9 * time.Second}, after: 9 * time.Second, err: context.DeadlineExceeded,
 		},
+		"LoginTimeout": {
+			config: transport.Config{LoginTimeout: 8 * time.Second}, after: 8 * time.Second, err: context.DeadlineExceeded,
+		},
 		"deadline of the context": {
-			config: transport.Config{HandshakeTimeout: -1}, after: time.Hour, err: context.DeadlineExceeded,
+			config: transport.Config{HandshakeTimeout: -1, LoginTimeout: -1}, after: time.Hour, err: context.DeadlineExceeded,
 			ctx: func() (context.Context, context.CancelFunc) {
 				return context.WithTimeout(context.Background(), time.Hour)
 			},
@@ -174,7 +177,8 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 					c := client(t, d.config, &script{}, run)
 					err := c.Handshake(ctx)
 					require.ErrorIs(t, err, d.err)
-					require.ErrorContains(t, err, "transport: ")
+					require.Regexp(t, "^transport: (version|key) exchange: ", err.Error())
+					require.Equal(t, d.ctx == nil, errors.As(err, new(*transport.BudgetError)))
 					require.Equal(t, d.after, time.Since(start))
 					requireEnded(t, c, err)
 					_, err = c.ReadPacket()

@@ -132,6 +132,8 @@ func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 		}
 		return nil
 	}
+	c.stopWaiting() // for the server
+	defer c.startWaiting()
 	if err := c.config.HostKey.VerifyHostKey(ctx, c.config.Addr, c.conn.RemoteAddr(), key); err != nil {
 		return refuse(err)
 	}

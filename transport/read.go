@@ -15,8 +15,9 @@ type readHalf struct {
 	seq    uint32
 	max    uint32 // largest packet_length accepted
 
-	usage      usage
-	rekeyAsked bool // the limit has passed and Rekey was called; once for each key
+	usage      usage // of the key
+	total      usage // of the connection
+	rekeyAsked bool  // the limit has passed and Rekey was called; once for each key
 
 	keyed    bool // the first key exchange is done
 	extInfos int  // SSH_MSG_EXT_INFO seen
@@ -58,6 +59,8 @@ func (r *readHalf) next() ([]byte, error) {
 	r.seq++
 	r.usage.packets++
 	r.usage.bytes += int64(len(frame))
+	r.total.packets++
+	r.total.bytes += int64(len(frame))
 	padding := uint32(frame[4])
 	if padding < minPadding || padding+2 > length {
 		return nil, protocolErrorf("padding_length %d in a packet of %d bytes", padding, length)
@@ -85,7 +88,7 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 	}
 	defer c.stopReading()
 	for {
-		p, err := c.r.next()
+		p, err := c.next()
 		if err == nil {
 			var mine bool
 			if mine, err = c.dispatch(p); err == nil && !mine {
@@ -108,6 +111,7 @@ func (c *Conn) startReading(waiting func()) error {
 		return c.ended()
 	}
 	c.r.waiting = waiting
+	c.startWaiting()
 	err := c.alive() // both were ready
 	if err == nil && !c.r.keyed {
 		err = errNoHandshake
@@ -124,6 +128,7 @@ func (c *Conn) startReading(waiting func()) error {
 }
 
 func (c *Conn) stopReading() {
+	c.stopWaiting()
 	c.r.waiting = nil
 	c.r.lock <- struct{}{}
 }
@@ -186,6 +191,7 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 func (c *Conn) checkUpper(n byte) error {
 	if n == msgAuthSuccess {
 		c.authed.Store(true)
+		c.budget.close()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

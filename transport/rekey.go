@@ -9,7 +9,8 @@ import (
 
 // Rekey starts a key re-exchange, unless one is under way. It returns once our
 // KEXINIT was sent; the exchange ends in ReadPacket, and until then WritePacket
-// waits. If it takes longer than Config.HandshakeTimeout the connection ends.
+// waits. If it takes longer than Config.HandshakeTimeout the connection ends
+// with a [*BudgetError].
 func (c *Conn) Rekey() (err error) {
 	if err := c.lockForData(); err != nil {
 		return err
@@ -67,7 +68,9 @@ func (c *Conn) startExchange() error {
 		timeout = 1<<63 - 1
 	}
 	c.mu.Lock()
-	c.rekeying = time.AfterFunc(timeout, func() { c.fail(errRekeyTimeout) })
+	c.rekeying = time.AfterFunc(timeout, func() {
+		c.fail(&BudgetError{Stage: "key re-exchange", Field: "HandshakeTimeout", Limit: timeout.String()})
+	})
 	c.mu.Unlock()
 	c.owed.wake()
 	if err := c.alive(); err != nil { // the end may not have seen that clock

@@ -230,7 +230,8 @@ func TestReexchangeThatNeverEnds(t *testing.T) {
 				}
 				_, err := c.ReadPacket()
 				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.ErrorContains(t, err, "key re-exchange took too long")
+				require.ErrorContains(t, err, "key re-exchange: the server took more than HandshakeTimeout 30s")
+				require.ErrorAs(t, err, new(*transport.BudgetError))
 				require.Equal(t, 30*time.Second, time.Since(start))
 				requireEnded(t, c, err)
 				group.Wait()

@@ -47,7 +47,7 @@ func (c *Conn) AwaitService() error {
 	}
 	defer c.stopReading()
 	for c.servicePending() {
-		p, err := c.r.next()
+		p, err := c.next()
 		if err == nil {
 			_, err = c.dispatch(p) // which takes nothing for a service that is not accepted
 		}

@@ -43,9 +43,10 @@ type Conn struct {
 
 	anticipated *anticipation // between greet and the server's KEXINIT; of the reader
 
-	r    readHalf
-	w    writeHalf
-	owed owedQueue
+	r      readHalf
+	w      writeHalf
+	owed   owedQueue
+	budget budget
 
 	authed    atomic.Bool   // SSH_MSG_USERAUTH_SUCCESS has passed
 	delivered atomic.Uint32 // sequence number of what ReadPacket has returned last
@@ -74,17 +75,20 @@ func Client(c net.Conn, config *Config) *Conn {
 	t.r.init(c, t.config.MaxPacket)
 	t.w.init(c)
 	t.owed.init()
+	t.budget.left = t.config.LoginTimeout
 	return t
 }
 
 // Handshake exchanges versions and keys and has the host key verified.
-// When ctx ends, or Config.HandshakeTimeout passes, the connection is closed
-// and the context's error is returned. A failed handshake always ends the
-// connection; a second call returns the result of the first.
+// When ctx ends, the connection is closed and the context's error is returned.
+// ctx has no effect afterwards: Config.LoginTimeout, LoginBytes and LoginPackets
+// go on to bound what the server may take until the user is authenticated. A
+// failed handshake always ends the connection; a second call returns the result
+// of the first.
 //
 // Errors are a [*HostKeyError], a [*NegotiationError], a [*DisconnectError], a
-// [*ProtocolError], or an error of the connection below or of ctx, wrapped
-// with the stage in which it occurred.
+// [*ProtocolError], a [*BudgetError], or an error of the connection below or of
+// ctx, wrapped with the stage in which it occurred.
 func (c *Conn) Handshake(ctx context.Context) error {
 	c.handshake.Do(func() { c.result = c.runHandshake(ctx) })
 	return c.result
@@ -154,6 +158,7 @@ func (c *Conn) fail(cause error) {
 		close(c.done)
 		c.conn.Close()
 		c.owed.close()
+		c.budget.close()
 		c.endExchange()
 	})
 }

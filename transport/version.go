@@ -16,10 +16,13 @@ const (
 // readVersion reads up to and with the server's identification string, and
 // returns it without its line end. Lines in front of it are for people, who
 // will only want to see them when no version follows.
-func (r *readHalf) readVersion() (string, error) {
+func (c *Conn) readVersion() (string, error) {
 	var last string
 	for range maxPreamble {
-		line, err := r.readLine(maxPreambleLine)
+		line, err := c.r.readLine(maxPreambleLine)
+		if err == nil {
+			err = c.checkBudget()
+		}
 		if err != nil {
 			if last != "" {
 				err = fmt.Errorf("%w (it said %q)", err, last)
@@ -70,6 +73,7 @@ func (r *readHalf) readLine(most int) (string, error) {
 		}
 		if b[n-1] == '\n' {
 			r.start += n
+			r.total.bytes += int64(n)
 			return string(b), nil
 		}
 	}

@@ -98,6 +98,8 @@ func (c *Conn) write(packets [][]byte) error {
 // sendData sends the packets up to the one that spends the key, after which it
 // starts a key exchange. It returns how many that were. The write lock is held.
 func (c *Conn) sendData(packets [][]byte) (n int, err error) {
+	c.startWaiting()
+	defer c.stopWaiting()
 	for n < len(packets) {
 		if err := c.w.seal(packets[n]); err != nil {
 			return n, err
