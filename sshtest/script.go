@@ -32,7 +32,8 @@ func Scripted(tb testing.TB, script func(p *Peer)) *Server {
 // The connection is closed when the script returns. A script also ends, by
 // [runtime.Goexit], in the method that finds the connection gone, or finds
 // there what the script does not expect: the latter fails the test. Why it
-// ended, and what a client said in its DISCONNECT, is in Server.Log.
+// ended, and what a client said in its DISCONNECT, is in Server.Log; a deferred
+// function of the script still has it in Farewell.
 //
 // The methods are for the script's own goroutine. Beside it one other may
 // send, while no keys are exchanged.
@@ -58,17 +59,20 @@ type Peer struct {
 	ClientVersion  string   // without the end of the line
 	ClientKexInit  []byte   // the latest
 	SessionID      []byte
-	Exchanges      int    // that are complete
-	Sent, Received uint32 // sequence numbers of the next packets
+	Exchanges      int            // that are complete
+	Sent, Received uint32         // sequence numbers of the next packets
+	Farewell       *DisconnectMsg // with which the client has left; nil if it has not
 
 	server         *Server
 	in             *bufio.Reader
 	before, after  map[byte][]any
 	instead        map[byte]any
 	kexInit        []byte // our latest
+	public         []byte // the client's first message of an exchange, received before it is wanted
 	strict         bool
 	sealing        *packetKey // nil: in clear
 	opening        *packetKey
+	frame          []byte   // the latest that Send sent, for its room
 	early          [][]byte // packets that came before they were asked for
 	channels       uint32   // that were confirmed
 	authentication bool     // is over
@@ -123,13 +127,19 @@ func (p *Peer) check(err error) {
 	}
 }
 
-// left ends the script when the client has said goodbye. Whether it was right
+// leave ends the script when the client has said goodbye. Whether it was right
 // to do so is for the test to check.
-func (p *Peer) left(goodbye []byte) {
+func (p *Peer) leave(goodbye []byte) {
+	p.note(goodbye)
+	runtime.Goexit()
+}
+
+// note keeps a farewell.
+func (p *Peer) note(goodbye []byte) {
 	var m DisconnectMsg
 	if err := ssh.Unmarshal(goodbye, &m); err != nil {
 		p.Fatalf("DISCONNECT %x: %v", goodbye, err)
 	}
+	p.Farewell = &m
 	fmt.Fprintf(&p.server.log, "script: the client disconnects for reason %d: %q\n", m.Reason, m.Message)
-	runtime.Goexit()
 }

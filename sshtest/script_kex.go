@@ -83,7 +83,7 @@ func (p *Peer) ReceiveKexInit() {
 			p.ClientKexInit = payload
 			return
 		case payload[0] == 1:
-			p.left(payload)
+			p.leave(payload)
 		case p.Exchanges == 0:
 			p.Fatalf("the client sent message %d before KEXINIT", payload[0])
 		}
@@ -92,12 +92,16 @@ func (p *Peer) ReceiveKexInit() {
 }
 
 // FinishKex answers the client's public key after both KEXINITs, and goes on
-// to the new keys in both directions.
+// to the new keys in both directions. It receives that key, unless Receive did
+// so.
 func (p *Peer) FinishKex() {
 	var m KexECDHInitMsg
-	payload := p.read()
+	payload := p.public
+	if p.public = nil; payload == nil {
+		payload = p.read()
+	}
 	if payload[0] == 1 {
-		p.left(payload)
+		p.leave(payload)
 	}
 	if err := ssh.Unmarshal(payload, &m); err != nil {
 		p.Fatalf("message %d for the client's public key: %v", payload[0], err)
@@ -165,7 +169,7 @@ func (p *Peer) takeKeys(secret, hash []byte) {
 		}
 	})
 	if payload := p.read(); payload[0] == 1 {
-		p.left(payload)
+		p.leave(payload)
 	} else if !bytes.Equal(payload, ssh.Marshal(NewKeysMsg{})) {
 		p.Fatalf("the client sent message %d instead of NEWKEYS", payload[0])
 	}

@@ -39,11 +39,9 @@ func newPacketKey(key, iv []byte) *packetKey {
 	return &packetKey{aead, iv[:12]}
 }
 
-// next counts the nonce, and returns the one to use now.
-func (k *packetKey) next() []byte {
-	n := bytes.Clone(k.nonce)
-	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(n[4:])+1)
-	return n
+// step counts the nonce.
+func (k *packetKey) step() {
+	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.nonce[4:])+1)
 }
 
 // Send sends messages, encrypted once there are keys. A []byte is a payload as
@@ -91,10 +89,12 @@ func (p *Peer) put(payload []byte) {
 		for _, m := range []any{
 			IgnoreMsg{[]byte("noise")}, DebugMsg{Message: "noise"}, UnimplementedMsg{p.Received - 1},
 		} {
-			p.SendRaw(p.Seal(ssh.Marshal(m)))
+			p.frame = p.seal(p.frame[:0], ssh.Marshal(m))
+			p.SendRaw(p.frame)
 		}
 	}
-	p.SendRaw(p.Seal(payload))
+	p.frame = p.seal(p.frame[:0], payload)
+	p.SendRaw(p.frame)
 }
 
 // SendRaw sends bytes as they are.
@@ -105,30 +105,37 @@ func (p *Peer) SendRaw(b []byte) {
 
 // Seal returns the binary packet (RFC 4253 section 6) that Send would send,
 // and counts it: it should be sent, by SendRaw, unless that is the lie.
-func (p *Peer) Seal(payload []byte) []byte {
+func (p *Peer) Seal(payload []byte) []byte { return p.seal(nil, payload) }
+
+// SealBody is Seal for a packet with any packet_length, and with a body that
+// should be padding_length, payload and padding.
+func (p *Peer) SealBody(length uint32, body []byte) []byte {
+	return p.protect(append(binary.BigEndian.AppendUint32(nil, length), body...))
+}
+
+// seal puts the packet where buf has room.
+func (p *Peer) seal(buf, payload []byte) []byte {
 	block, counted := 8, 4
 	if p.sealing != nil {
-		block, counted = 16, 0
+		block, counted = aes.BlockSize, 0
 	}
 	padding := block - (1+len(payload)+counted)%block
 	if padding < 4 {
 		padding += block
 	}
-	body := make([]byte, 1+len(payload)+padding)
-	body[0] = byte(padding)
-	copy(body[1:], payload)
-	return p.SealBody(uint32(len(body)), body)
+	frame := binary.BigEndian.AppendUint32(buf, uint32(1+len(payload)+padding))
+	frame = append(append(frame, byte(padding)), payload...)
+	return p.protect(append(frame, make([]byte, padding)...))
 }
 
-// SealBody is Seal for a packet with any packet_length, and with a body that
-// should be padding_length, payload and padding.
-func (p *Peer) SealBody(length uint32, body []byte) []byte {
+// protect encrypts a packet in place.
+func (p *Peer) protect(frame []byte) []byte {
 	p.Sent++
-	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)+aes.BlockSize), length)
 	if p.sealing == nil {
-		return append(frame, body...)
+		return frame
 	}
-	return p.sealing.Seal(frame, p.sealing.next(), body, frame[:4:4])
+	defer p.sealing.step()
+	return p.sealing.Seal(frame[:4], p.sealing.nonce, frame[4:], frame[:4])
 }
 
 // Receive returns the payload of the client's next packet, which must have one
@@ -139,10 +146,13 @@ func (p *Peer) SealBody(length uint32, body []byte) []byte {
 func (p *Peer) Receive(numbers ...byte) []byte {
 	for {
 		payload := p.receive()
+		if payload[0] == 30 {
+			p.public = payload
+		}
 		switch {
 		case slices.Contains(numbers, payload[0]):
 		case payload[0] == 1:
-			p.left(payload)
+			p.leave(payload)
 		case payload[0] == 20:
 			p.ClientKexInit = payload
 			p.SendKexInit()
@@ -206,7 +216,9 @@ func (p *Peer) open() ([]byte, error) {
 	}
 	if p.opening != nil {
 		var err error
-		if body, err = p.opening.Open(body[:0], p.opening.next(), body, head); err != nil {
+		body, err = p.opening.Open(body[:0], p.opening.nonce, body, head)
+		p.opening.step()
+		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errMalformed, err)
 		}
 	}
@@ -218,23 +230,19 @@ func (p *Peer) open() ([]byte, error) {
 	return body[1 : len(body)-padding], nil
 }
 
-// Drain reads, and answers nothing, until the client hangs up. It returns what
-// the client said in its DISCONNECT, or nil. Where the two do not have the
-// same keys, nothing is understood.
+// Drain reads, and answers nothing, until the client hangs up. It returns
+// Farewell. Where the two do not have the same keys, nothing is understood.
 func (p *Peer) Drain() *DisconnectMsg {
-	var last *DisconnectMsg
 	for {
 		payload, err := p.open()
 		if errors.Is(err, errMalformed) {
-			_, err = io.Copy(io.Discard, p.in)
+			io.Copy(io.Discard, p.in)
 		}
-		if err != nil || payload == nil {
-			return last
+		if err != nil {
+			return p.Farewell
 		}
-		var m DisconnectMsg
-		if ssh.Unmarshal(payload, &m) == nil {
-			last = &m
-			fmt.Fprintf(&p.server.log, "script: the client disconnects for reason %d: %q\n", m.Reason, m.Message)
+		if payload[0] == 1 {
+			p.note(payload)
 		}
 	}
 }

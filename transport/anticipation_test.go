@@ -3,11 +3,9 @@ package transport_test
 import (
 	"net"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
@@ -17,22 +15,19 @@ const curve = "curve25519-sha256"
 
 // listenFirst is a server that says nothing until it has the client's version,
 // KEXINIT and first message of the method.
-func listenFirst(p *peer) {
-	line, err := p.in.ReadString('\n')
-	p.check(err)
-	p.client = strings.TrimSuffix(line, "\r\n")
-	p.receiveKexInit()
-	first := p.expect(30)
-	p.raw([]byte("SSH-2.0-script\r\n"))
-	init := p.makeInit()
-	p.send(init)
-	p.finish(init, first[5:])
-	p.drain()
+func listenFirst(p *sshtest.Peer) {
+	p.ReceiveVersion()
+	p.ReceiveKexInit()
+	p.Receive(30)
+	p.SendVersion()
+	p.SendKexInit()
+	p.FinishKex()
+	p.Drain()
 }
 
 func TestExpectedMethodBeginsInTheFirstFlight(t *testing.T) {
 	tc := transport.Config{ServerKeyExchanges: []string{"unknown@example.com", curve}}
-	c := client(t, tc, &script{}, listenFirst)
+	c := client(t, tc, listenFirst)
 	require.NoError(t, c.Handshake(t.Context()))
 	require.Equal(t, curve, c.State().KeyExchange)
 	require.Equal(t, []string{curve}, c.State().ServerKeyExchanges)
@@ -44,8 +39,10 @@ func TestExpectationIsComputedAsTheOutcomeWillBe(t *testing.T) {
 		KeyExchanges:       []string{curve, "ecdh-sha2-nistp256"},
 		ServerKeyExchanges: []string{"ecdh-sha2-nistp256", curve},
 	}
-	s := &script{init: func(m *kexInit) { m.Kex = append([]string{"ecdh-sha2-nistp256"}, m.Kex...) }}
-	c := client(t, tc, s, listenFirst)
+	c := client(t, tc, func(p *sshtest.Peer) {
+		p.KexInit = func(m *sshtest.KexInitMsg) { m.Kex = append([]string{"ecdh-sha2-nistp256"}, m.Kex...) }
+		listenFirst(p)
+	})
 	require.NoError(t, c.Handshake(t.Context()))
 	require.Equal(t, curve, c.State().KeyExchange)
 	require.Equal(t, []string{curve, "ecdh-sha2-nistp256"}, c.State().ServerKeyExchanges)
@@ -53,14 +50,14 @@ func TestExpectationIsComputedAsTheOutcomeWillBe(t *testing.T) {
 
 func TestExpectationWithoutACommonMethodIsNone(t *testing.T) {
 	tc := transport.Config{ServerKeyExchanges: []string{"diffie-hellman-group1-sha1"}}
-	connected(t, tc, &script{}, (*peer).drain)
+	connected(t, tc, nil, drain)
 }
 
 func TestExpectedMethodIsOnlyForTheFirstExchange(t *testing.T) {
-	c := connected(t, transport.Config{ServerKeyExchanges: []string{curve}}, &script{}, func(p *peer) {
-		p.exchange()
-		p.send([]byte{90})
-		p.drain()
+	c := connected(t, transport.Config{ServerKeyExchanges: []string{curve}}, nil, func(p *sshtest.Peer) {
+		p.Exchange()
+		p.Send([]byte{90})
+		p.Drain()
 	})
 	packet, err := c.ReadPacket()
 	require.NoError(t, err)
@@ -69,29 +66,27 @@ func TestExpectedMethodIsOnlyForTheFirstExchange(t *testing.T) {
 }
 
 func TestServersOwnWrongGuessIsPassedOver(t *testing.T) {
-	s := &script{
-		init: func(m *kexInit) {
+	tc := transport.Config{KeyExchanges: []string{curve}, ServerKeyExchanges: []string{curve}}
+	connected(t, tc, func(p *sshtest.Peer) {
+		p.KexInit = func(m *sshtest.KexInitMsg) {
 			m.Kex = append([]string{"ecdh-sha2-nistp256"}, m.Kex...)
 			m.FirstKexFollows = true
-		},
-		afterInit: [][]byte{ssh.Marshal(&kexReply{})},
-	}
-	tc := transport.Config{KeyExchanges: []string{curve}, ServerKeyExchanges: []string{curve}}
-	connected(t, tc, s, (*peer).drain)
+		}
+		p.After(20, sshtest.KexECDHReplyMsg{})
+	}, drain)
 }
 
 func TestServerThatOffersOtherThanExpectedIsLeft(t *testing.T) {
 	tc := transport.Config{ServerKeyExchanges: []string{"ecdh-sha2-nistp256"}}
 	after := make(chan []byte, 1)
-	c := client(t, tc, &script{}, func(p *peer) {
-		p.raw([]byte("SSH-2.0-script\r\n"))
-		_, err := p.in.ReadString('\n')
-		p.check(err)
-		p.receiveKexInit()
-		p.expect(30)
-		p.send(p.makeInit())
-		after <- p.receiveAny()
-		p.drain()
+	c := client(t, tc, func(p *sshtest.Peer) {
+		p.SendVersion()
+		p.ReceiveVersion()
+		p.ReceiveKexInit()
+		p.Receive(30)
+		p.SendKexInit()
+		after <- p.Receive(1)
+		p.Drain()
 	})
 	err := c.Handshake(t.Context())
 	require.ErrorIs(t, err, transport.ErrAnticipation)

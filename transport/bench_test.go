@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
@@ -62,19 +64,9 @@ func BenchmarkPacket(b *testing.B) {
 func BenchmarkWritePackets(b *testing.B) {
 	for _, size := range []int{64, 32 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			near, far := sshtest.Pipe()
-			over := make(chan struct{})
-			s := &script{}
-			go func() {
-				defer close(over)
-				p := newPeer(b, far, s)
-				p.handshake()
-				_, _ = io.Copy(io.Discard, p.in)
-			}()
-			c := transport.Client(near, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), RekeyBytes: -1})
-			if err := c.Handshake(b.Context()); err != nil {
-				b.Fatal(err)
-			}
+			c := benchmarked(b, func(p *sshtest.Peer) {
+				_, _ = io.Copy(io.Discard, p.Conn)
+			})
 			packets := make([][]byte, 8)
 			for i := range packets {
 				packets[i] = make([]byte, size)
@@ -87,8 +79,6 @@ func BenchmarkWritePackets(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			c.Close()
-			<-over
 		})
 	}
 }
@@ -96,21 +86,12 @@ func BenchmarkWritePackets(b *testing.B) {
 func BenchmarkReadPacket(b *testing.B) {
 	for _, size := range []int{64, 32 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			near, far := sshtest.Pipe()
-			over := make(chan struct{})
-			s := &script{}
-			go func() {
-				defer close(over)
-				p := newPeer(b, far, s)
-				p.handshake()
-				payload := make([]byte, size)
-				payload[0] = 94
-				p.stream(payload)
-			}()
-			c := transport.Client(near, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), RekeyBytes: -1})
-			if err := c.Handshake(b.Context()); err != nil {
-				b.Fatal(err)
-			}
+			c := benchmarked(b, func(p *sshtest.Peer) {
+				var packet any = append([]byte{94}, make([]byte, size-1)...)
+				for {
+					p.Send(packet)
+				}
+			})
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -118,27 +99,32 @@ func BenchmarkReadPacket(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			c.Close()
-			<-over
 		})
 	}
 }
 
+// benchmarked returns a client after its handshake.
+func benchmarked(b *testing.B, script func(p *sshtest.Peer)) *transport.Conn {
+	s := scripted(b, func(p *sshtest.Peer) {
+		p.Handshake()
+		script(p)
+	})
+	c := transport.Client(dial(b, s), &transport.Config{
+		HostKey: transport.FixedHostKey(hostKey().PublicKey()), RekeyBytes: -1, LoginBytes: -1, LoginPackets: -1,
+	})
+	b.Cleanup(func() { c.Close() })
+	require.NoError(b, c.Handshake(b.Context()))
+	return c
+}
+
 func BenchmarkHandshake(b *testing.B) {
+	s := scripted(b, honest)
 	b.ReportAllocs()
 	for b.Loop() {
-		near, far := sshtest.Pipe()
-		over := make(chan struct{})
-		go func() {
-			defer close(over)
-			newPeer(b, far, &script{}).handshake()
-		}()
-		c := transport.Client(near, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
+		c := transport.Client(dial(b, s), &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 		if err := c.Handshake(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		<-over
 		c.Close()
-		far.Close()
 	}
 }

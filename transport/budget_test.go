@@ -3,9 +3,9 @@ package transport_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,19 +51,19 @@ func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 			Prompts                     uint32
 		}{})
 	)
-	for name, run := range map[string]func(p *peer){
-		"says nothing":     func(p *peer) { p.drain() },
-		"drips a packet":   func(p *peer) { p.drip(p.seal(make([]byte, 30000))) },
-		"ignores for ever": func(p *peer) { p.sendForever(ignore) },
-		"debugs for ever":  func(p *peer) { p.sendForever(debug) },
-		"pings for ever":   func(p *peer) { p.sendForever(ping) },
-		"unknown for ever": func(p *peer) { go io.Copy(io.Discard, p.in); p.sendForever([]byte{200}) },
-		"shows banners":    func(p *peer) { p.sendForever(banner) },
-		"asks for ever":    func(p *peer) { p.sendForever(request) },
-		"refuses for ever": func(p *peer) { p.sendForever([]byte{51, 0, 0, 0, 0, 0}) },
-		"changes keys always": func(p *peer) {
+	for name, run := range map[string]func(p *sshtest.Peer){
+		"says nothing":     drain,
+		"drips a packet":   func(p *sshtest.Peer) { drip(p, p.Seal(make([]byte, 30000))) },
+		"ignores for ever": func(p *sshtest.Peer) { sendForever(p, ignore) },
+		"debugs for ever":  func(p *sshtest.Peer) { sendForever(p, debug) },
+		"pings for ever":   func(p *sshtest.Peer) { sendForever(p, ping) },
+		"unknown for ever": func(p *sshtest.Peer) { go p.Drain(); sendForever(p, []byte{200}) },
+		"shows banners":    func(p *sshtest.Peer) { sendForever(p, banner) },
+		"asks for ever":    func(p *sshtest.Peer) { sendForever(p, request) },
+		"refuses for ever": func(p *sshtest.Peer) { sendForever(p, []byte{51, 0, 0, 0, 0, 0}) },
+		"changes keys always": func(p *sshtest.Peer) {
 			for {
-				p.exchange()
+				p.Exchange()
 				time.Sleep(10 * time.Second)
 			}
 		},
@@ -71,7 +71,7 @@ func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+				c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 					time.Sleep(time.Second)
 					run(p)
 				})
@@ -85,9 +85,9 @@ func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 }
 
 // sendForever sends a packet every ten seconds.
-func (p *peer) sendForever(payload []byte) {
+func sendForever(p *sshtest.Peer, payload []byte) {
 	for {
-		p.send(payload)
+		p.Send(payload)
 		time.Sleep(10 * time.Second)
 	}
 }
@@ -117,10 +117,7 @@ func (d *deafAfter) Close() error {
 // P16
 func TestWriteThatTheServerDoesNotTakeCountsAgainstTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		conn := &deafAfter{closed: make(chan struct{}), Conn: play(t, &script{}, func(p *peer) {
-			p.handshake()
-			p.drain()
-		})}
+		conn := &deafAfter{closed: make(chan struct{}), Conn: dial(t, scripted(t, honest))}
 		c := transport.Client(conn, &transport.Config{
 			HostKey: transport.FixedHostKey(hostKey().PublicKey()), LoginTimeout: time.Minute,
 		})
@@ -142,13 +139,13 @@ func TestOnlyTheServersTimeCounts(t *testing.T) {
 				return nil
 			}),
 		}
-		c := client(t, config, &script{}, func(p *peer) {
+		c := client(t, config, func(p *sshtest.Peer) {
 			time.Sleep(19 * time.Second)
-			p.handshake()
+			p.Handshake()
 			for {
-				p.expect(50)
+				p.Receive(50)
 				time.Sleep(19 * time.Second)
-				p.send([]byte{51, 0, 0, 0, 0, 0})
+				p.Send([]byte{51, 0, 0, 0, 0, 0})
 			}
 		})
 		require.NoError(t, c.Handshake(t.Context()))
@@ -173,13 +170,13 @@ func TestOnlyTheServersTimeCounts(t *testing.T) {
 func TestBudgetEndsWithTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := transport.Config{LoginTimeout: time.Minute, LoginBytes: 2000, LoginPackets: 10}
-		c := connected(t, config, &script{}, func(p *peer) {
+		c := connected(t, config, nil, func(p *sshtest.Peer) {
 			time.Sleep(59 * time.Second)
-			p.send([]byte{52})
-			p.send(slicesRepeat(make80(1000), 100)...)
+			p.Send([]byte{52})
+			p.Send(each(slices.Repeat([][]byte{make80(1000)}, 100))...)
 			time.Sleep(time.Hour)
-			p.send([]byte{127})
-			p.drain()
+			p.Send([]byte{127})
+			p.Drain()
 		})
 		for {
 			p, err := c.ReadPacket()
@@ -200,12 +197,16 @@ func loginOf(t *testing.T, config transport.Config, greeting string, packets ...
 	near, far := sshtest.Pipe()
 	over := make(chan *cutter, 1)
 	count := &cutter{Conn: far, left: 1 << 30}
-	playOver(t, count, &script{greeting: greeting}, func(p *peer) {
+	s := scripted(t, func(p *sshtest.Peer) {
 		defer func() { over <- count }()
-		p.handshake()
-		p.send(packets...)
-		p.send([]byte{52})
+		if greeting != "" {
+			p.Version = greeting
+		}
+		p.Handshake()
+		p.Send(each(packets)...)
+		p.Send([]byte{52})
 	})
+	go s.ServeConn(count)
 	config.HostKey = transport.FixedHostKey(hostKey().PublicKey())
 	c := transport.Client(near, &config)
 	if err = c.Handshake(t.Context()); err == nil {
@@ -217,7 +218,7 @@ func loginOf(t *testing.T, config transport.Config, greeting string, packets ...
 
 func TestBytesAndPacketsOfALoginAreBounded(t *testing.T) {
 	const kex = 3 // KEXINIT, reply, NEWKEYS
-	noise := slicesRepeat(ignore, 10)
+	noise := slices.Repeat([][]byte{ignore}, 10)
 	all := transport.Config{LoginPackets: kex + 10 + 1}
 	_, err := loginOf(t, all, "", noise...)
 	require.NoError(t, err)
@@ -239,7 +240,7 @@ func TestBytesAndPacketsOfALoginAreBounded(t *testing.T) {
 	requireBudget(t, err, "key exchange", "LoginPackets", "2")
 
 	off := transport.Config{LoginTimeout: -1, LoginBytes: -1, LoginPackets: -1}
-	_, err = loginOf(t, off, "", slicesRepeat(text(53, strings.Repeat("x", 30000)), 5000)...)
+	_, err = loginOf(t, off, "", slices.Repeat([][]byte{text(53, strings.Repeat("x", 30000))}, 5000)...)
 	require.NoError(t, err)
 }
 
@@ -263,7 +264,12 @@ func TestFloodsBeforeAuthentication(t *testing.T) {
 		"challenge":     {text(60, big), "LoginBytes", "4194304"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, &script{}, func(p *peer) { p.stream(flood.message) })
+			c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+				var message any = flood.message
+				for {
+					p.Send(message)
+				}
+			})
 			before := heap()
 			err := readOn(c)
 			require.Less(t, heap()-before, int64(4<<20))
@@ -272,7 +278,10 @@ func TestFloodsBeforeAuthentication(t *testing.T) {
 		})
 	}
 	t.Run("IGNORE before KEXINIT", func(t *testing.T) {
-		err := refused(t, transport.Config{}, &script{lax: true, beforeInit: slicesRepeat(ignore, 5000)})
+		err := refused(t, transport.Config{}, func(p *sshtest.Peer) {
+			p.Lax = true
+			p.Before(20, each(slices.Repeat([][]byte{ignore}, 5000))...)
+		})
 		requireBudget(t, err, "key exchange", "LoginPackets", "4096")
 	})
 }

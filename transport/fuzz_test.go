@@ -51,9 +51,9 @@ func FuzzVersion(f *testing.F) {
 
 // FuzzPackets reads packets in clear.
 func FuzzPackets(f *testing.F) {
-	p := &peer{}
-	f.Add(p.seal([]byte{80}))
-	f.Add(append(p.seal(ignore), p.seal(make([]byte, 1000))...))
+	p := new(sshtest.Peer) // without keys yet
+	f.Add(p.Seal([]byte{80}))
+	f.Add(append(p.Seal(ignore), p.Seal(make([]byte, 1000))...))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Add([]byte{0, 0, 0, 12, 11, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, stream []byte) {
@@ -74,23 +74,23 @@ func FuzzPackets(f *testing.F) {
 // FuzzHandshake drives the key exchange. The packets are cut out of the bytes,
 // so that the fuzzer need not get lengths and padding right.
 func FuzzHandshake(f *testing.F) {
-	init := (&peer{script: &script{}}).makeInit()
-	reply := ssh.Marshal(&kexReply{
+	init := kexInit(curve)
+	reply := ssh.Marshal(&sshtest.KexECDHReplyMsg{
 		HostKey: hostKey().PublicKey().Marshal(), Public: bytes.Repeat([]byte{9}, 32), Signature: signature("ssh-ed25519", make([]byte, 64)),
 	})
 	f.Add(chunks(init, reply, []byte{21}))
 	f.Add(chunks(ignore, init, debug, reply))
 	f.Add(chunks(init, init))
 	for _, kex := range []string{"mlkem768x25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256", "diffie-hellman-group-exchange-sha256"} {
-		other := (&peer{script: &script{lax: true, init: func(m *kexInit) { m.Kex = []string{kex} }}}).makeInit()
+		other := kexInit(kex)
 		f.Add(chunks(other, reply))
 		f.Add(chunks(other, ssh.Marshal(&gexGroup{rfc3526(2048, 124476), rfc3526(2048, 124476)})))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
-		p := &peer{}
+		p := new(sshtest.Peer)
 		stream := []byte("SSH-2.0-fuzz\r\n")
 		for _, payload := range cut(said) {
-			stream = append(stream, p.seal(payload)...)
+			stream = append(stream, p.Seal(payload)...)
 		}
 		hear(t, stream)
 	})
@@ -100,11 +100,11 @@ func FuzzHandshake(f *testing.F) {
 func FuzzMessages(f *testing.F) {
 	f.Add(chunks(extInfo("server-sig-algs", "ssh-ed25519"), text(6, "ssh-userauth"), []byte{52}))
 	f.Add(chunks(ignore, debug, ping, []byte{200}, []byte{3, 0, 0, 0, 1}, []byte{80}))
-	f.Add(chunks((&peer{script: &script{}}).makeInit(), []byte{31}))
+	f.Add(chunks(kexInit(curve), []byte{31}))
 	f.Add(chunks(append([]byte{1, 0, 0, 0, 2}, text(0, "bye")[1:]...)))
 	f.Add(chunks(extInfo("a", "b"), extInfo("a", "c"), []byte{52}, []byte{21}))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		c := connected(t, transport.Config{}, &script{}, func(p *peer) { p.send(cut(said)...) })
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) { p.Send(each(cut(said))...) })
 		if len(said)%2 == 1 {
 			_ = c.RequestService("ssh-userauth")
 		}

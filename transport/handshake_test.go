@@ -21,12 +21,12 @@ import (
 func TestHandshakeWithTheScriptedServer(t *testing.T) {
 	for name, lax := range map[string]bool{"strict": false, "not strict": true} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, &script{lax: lax}, func(p *peer) {
-				p.send(p.expect(80), []byte{2, 0, 0, 0, 0})
-				p.exchange()
-				p.send([]byte{82})
-				p.send(p.expect(81))
-				p.drain()
+			c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Lax = lax }, func(p *sshtest.Peer) {
+				p.Send(p.Receive(80), []byte{2, 0, 0, 0, 0})
+				p.Exchange()
+				p.Send([]byte{82})
+				p.Send(p.Receive(81))
+				p.Drain()
 			})
 			state := c.State()
 			require.Equal(t, !lax, state.StrictKex)
@@ -101,13 +101,13 @@ func TestFirstFlightLeavesBeforeTheServerSpeaks(t *testing.T) {
 }
 
 func TestServiceRequestAndFirstPacketsAreOneFlight(t *testing.T) {
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.expect(5)
-		p.expect(50)
-		p.send(ssh.Marshal(struct {
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.Receive(5)
+		p.Receive(50)
+		p.Send(ssh.Marshal(struct {
 			Name string `sshtype:"6"`
 		}{"ssh-userauth"}), []byte{51})
-		p.drain()
+		p.Drain()
 	})
 	require.NoError(t, c.RequestService("ssh-userauth"))
 	require.NoError(t, c.WritePacket([]byte{50}))
@@ -147,19 +147,23 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 			},
 		},
 	}
-	stages := map[string]func(p *peer){
-		"silent server":    func(p *peer) { p.drain() },
-		"dripped version":  func(p *peer) { p.drip([]byte("SSH-2.0-slow" + string(make([]byte, 10000)))) },
-		"dripped preamble": func(p *peer) { p.dripForever([]byte("hello\r\n")) },
-		"dripped KEXINIT": func(p *peer) {
-			p.raw([]byte("SSH-2.0-x\r\n"))
-			p.drip(append([]byte{0, 0, 0x40, 4, 4, 20}, make([]byte, 0x4000)...))
+	stages := map[string]func(p *sshtest.Peer){
+		"silent server":    drain,
+		"dripped version":  func(p *sshtest.Peer) { drip(p, []byte("SSH-2.0-slow"+string(make([]byte, 10000)))) },
+		"dripped preamble": func(p *sshtest.Peer) { dripForever(p, []byte("hello\r\n")) },
+		"dripped KEXINIT": func(p *sshtest.Peer) {
+			p.SendRaw([]byte("SSH-2.0-x\r\n"))
+			drip(p, append([]byte{0, 0, 0x40, 4, 4, 20}, make([]byte, 0x4000)...))
 		},
-		"ignores for ever": func(p *peer) { p.raw([]byte("SSH-2.0-x\r\n")); p.dripForever(p.seal([]byte{2, 0, 0, 0, 0})) },
-		"no reply":         func(p *peer) { p.script.answer = func([]byte) []byte { p.drain(); return nil }; p.handshake() },
-		"dripped KEX reply": func(p *peer) {
-			p.script.answer = func([]byte) []byte { p.drip(append([]byte{0, 0, 0x40, 4, 4, 31}, make([]byte, 0x4000)...)); return nil }
-			p.handshake()
+		"ignores for ever": func(p *sshtest.Peer) {
+			p.SendRaw([]byte("SSH-2.0-x\r\n"))
+			dripForever(p, p.Seal([]byte{2, 0, 0, 0, 0}))
+		},
+		"no reply": func(p *sshtest.Peer) { p.SendVersion(); p.SendKexInit(); p.Drain() },
+		"dripped KEX reply": func(p *sshtest.Peer) {
+			p.SendVersion()
+			p.SendKexInit()
+			drip(p, append([]byte{0, 0, 0x40, 4, 4, 31}, make([]byte, 0x4000)...))
 		},
 	}
 	for name, d := range deadlines {
@@ -174,7 +178,7 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 					}
 					defer cancel()
 					start := time.Now()
-					c := client(t, d.config, &script{}, run)
+					c := client(t, d.config, run)
 					err := c.Handshake(ctx)
 					require.ErrorIs(t, err, d.err)
 					require.Regexp(t, "^transport: (version|key) exchange: ", err.Error())
@@ -190,23 +194,23 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 }
 
 // drip sends a byte each second.
-func (p *peer) drip(b []byte) {
+func drip(p *sshtest.Peer, b []byte) {
 	for i := range b {
 		time.Sleep(time.Second)
-		p.raw(b[i : i+1])
+		p.SendRaw(b[i : i+1])
 	}
 }
 
-func (p *peer) dripForever(b []byte) {
+func dripForever(p *sshtest.Peer, b []byte) {
 	for {
-		p.drip(b)
+		drip(p, b)
 	}
 }
 
 func TestEndedContextIsNoticedAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := client(t, transport.Config{}, &script{}, func(p *peer) { p.drain() })
+	c := client(t, transport.Config{}, drain)
 	err := c.Handshake(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	requireEnded(t, c, err)
@@ -223,15 +227,15 @@ func stuck(t *testing.T) net.Conn {
 func TestCloseUnblocks(t *testing.T) {
 	config := transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), HandshakeTimeout: -1}
 	silent := func(t *testing.T) *transport.Conn {
-		return client(t, config, &script{}, func(p *peer) { p.drain() })
+		return client(t, config, drain)
 	}
 	idle := func(t *testing.T) *transport.Conn {
-		return connected(t, config, &script{}, func(p *peer) { p.drain() })
+		return connected(t, config, nil, drain)
 	}
 	// deaf does not read after the handshake.
 	deaf := func(t *testing.T) *transport.Conn {
 		hold := make(chan struct{})
-		c := connected(t, config, &script{}, func(p *peer) { <-hold })
+		c := connected(t, config, nil, func(p *sshtest.Peer) { <-hold })
 		t.Cleanup(func() { close(hold) })
 		return c
 	}
@@ -351,14 +355,14 @@ func TestMistakesOfTheUserAreFoundBeforeAnythingIsSent(t *testing.T) {
 
 func TestConfigIsCopied(t *testing.T) {
 	config := transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), Ciphers: []string{"aes128-gcm@openssh.com"}}
-	c := transport.Client(play(t, &script{}, func(p *peer) { p.handshake(); p.drain() }), &config)
+	c := transport.Client(dial(t, scripted(t, honest)), &config)
 	config.Ciphers[0], config.HostKey = "none", nil
 	require.NoError(t, c.Handshake(t.Context()))
 	require.NoError(t, c.Close())
 }
 
 func TestBeforeTheHandshake(t *testing.T) {
-	c := client(t, transport.Config{}, &script{}, func(p *peer) { p.drain() })
+	c := client(t, transport.Config{}, drain)
 	_, err := c.ReadPacket()
 	require.ErrorContains(t, err, "transport: no handshake")
 	require.Nil(t, c.SessionID())
@@ -371,9 +375,9 @@ func TestBeforeTheHandshake(t *testing.T) {
 }
 
 func TestSecondHandshakeReturnsTheResultOfTheFirst(t *testing.T) {
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) { p.drain() })
+	c := connected(t, transport.Config{}, nil, drain)
 	require.NoError(t, c.Handshake(t.Context()))
-	c = client(t, transport.Config{}, &script{greeting: "SSH-1.5-old\r\n"}, func(p *peer) { p.handshake() })
+	c = client(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = "SSH-1.5-old"; p.Handshake() })
 	first := c.Handshake(t.Context())
 	require.Error(t, first)
 	require.True(t, errors.Is(c.Handshake(t.Context()), first))

@@ -87,16 +87,15 @@ func TestSecurityKeysAsHostKeys(t *testing.T) {
 		} {
 			t.Run(keyType+"/"+name, func(t *testing.T) {
 				algorithm := key.PublicKey().Type()
-				s := &script{key: key, init: func(m *kexInit) { m.HostKey = []string{algorithm} }}
-				c := client(t, transport.Config{}, s, func(p *peer) { p.handshake(); p.drain() })
-				require.NoError(t, c.Handshake(t.Context()))
+				tc := transport.Config{HostKey: transport.FixedHostKey(key.PublicKey())}
+				c := connected(t, tc, shows(key, algorithm), drain)
 				require.Equal(t, algorithm, c.State().HostKeyAlgorithm)
 				require.Equal(t, key.PublicKey().Marshal(), c.State().HostKey.Marshal())
 			})
 		}
 		t.Run(keyType+"/untouched", func(t *testing.T) {
-			s := &script{key: untouched, init: func(m *kexInit) { m.HostKey = []string{keyType} }}
-			require.ErrorIs(t, refused(t, transport.Config{}, s), transport.ErrHostKeySignature)
+			tc := transport.Config{HostKey: transport.FixedHostKey(untouched.PublicKey())}
+			require.ErrorIs(t, refused(t, tc, shows(untouched, keyType)), transport.ErrHostKeySignature)
 		})
 	}
 }

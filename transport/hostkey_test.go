@@ -46,12 +46,12 @@ type contextKey struct{}
 
 func TestVerifierIsCalledOnceForAConnection(t *testing.T) {
 	r := new(recorder)
-	c := client(t, transport.Config{HostKey: r, Addr: "pearl:2222"}, &script{}, func(p *peer) {
-		p.handshake()
-		p.exchange()
-		p.exchange()
-		p.send([]byte{80})
-		p.drain()
+	c := client(t, transport.Config{HostKey: r, Addr: "pearl:2222"}, func(p *sshtest.Peer) {
+		p.Handshake()
+		p.Exchange()
+		p.Exchange()
+		p.Send([]byte{80})
+		p.Drain()
 	})
 	require.NoError(t, c.Handshake(context.WithValue(t.Context(), contextKey{}, "nacre")))
 	_, err := c.ReadPacket()
@@ -68,10 +68,10 @@ func TestVerifierIsCalledOnceForAConnection(t *testing.T) {
 
 func TestVerifierRefuses(t *testing.T) {
 	mine := errors.New("who is \x1b that?")
-	farewell := make(chan []byte, 1)
-	c := client(t, transport.Config{HostKey: &recorder{err: mine}, Addr: "pearl:22"}, &script{}, func(p *peer) {
-		defer func() { farewell <- p.receiveAny() }()
-		p.handshake()
+	farewell := make(chan *sshtest.DisconnectMsg, 1)
+	c := client(t, transport.Config{HostKey: &recorder{err: mine}, Addr: "pearl:22"}, func(p *sshtest.Peer) {
+		defer func() { farewell <- p.Drain() }()
+		p.Handshake()
 	})
 	err := c.Handshake(t.Context())
 	var refusal *transport.HostKeyError
@@ -83,6 +83,7 @@ func TestVerifierRefuses(t *testing.T) {
 	requireEnded(t, c, err)
 	_, err = c.ReadPacket()
 	require.ErrorIs(t, err, mine)
+	require.Equal(t, &sshtest.DisconnectMsg{Reason: 9, Message: "host key not accepted"}, <-farewell)
 }
 
 // The verifier may wait for a user, and the end of the context ends that.
@@ -93,18 +94,32 @@ func TestVerifierThatWaits(t *testing.T) {
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
-		})}, &script{}, func(p *peer) { p.handshake() })
+		})}, func(p *sshtest.Peer) { p.Handshake() })
 	err := c.Handshake(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	requireEnded(t, c, err)
 }
 
+// shows is a server with that key, which offers the algorithm whatever the key
+// is for.
+func shows(key ssh.Signer, algorithm string) lie {
+	return func(p *sshtest.Peer) {
+		p.HostKey = key
+		p.KexInit = func(m *sshtest.KexInitMsg) { m.HostKey = []string{algorithm} }
+	}
+}
+
+// replies is a server whose reply is changed after it was signed.
+func replies(change func(m *sshtest.KexECDHReplyMsg)) lie {
+	return func(p *sshtest.Peer) { p.KexReply = change }
+}
+
 // unverified checks that a handshake fails before the verifier is asked.
-func unverified(t *testing.T, tc transport.Config, s *script) error {
+func unverified(t *testing.T, tc transport.Config, lie lie) error {
 	t.Helper()
 	r := new(recorder)
 	tc.HostKey = r
-	err := refused(t, tc, s)
+	err := refused(t, tc, lie)
 	require.Empty(t, r.calls)
 	require.ErrorAs(t, err, new(*transport.HostKeyError))
 	return err
@@ -113,21 +128,21 @@ func unverified(t *testing.T, tc transport.Config, s *script) error {
 // K14: the proof of possession comes before the verifier.
 func TestBadHostKeySignature(t *testing.T) {
 	other := sshtest.NewSigner(t, ssh.KeyAlgoED25519)
-	for name, change := range map[string]func(m *kexReply){
-		"flipped bit":          func(m *kexReply) { m.Signature[40] ^= 1 },
-		"other data":           func(m *kexReply) { m.Public[0] ^= 1 },
-		"empty":                func(m *kexReply) { m.Signature = nil },
-		"empty inside":         func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, nil) },
-		"one byte":             func(m *kexReply) { m.Signature = []byte{0} },
-		"trailing byte":        func(m *kexReply) { m.Signature = append(m.Signature, 0) },
-		"trailing byte inside": func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 65)) },
-		"zero":                 func(m *kexReply) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 64)) },
-		"S plus the order":     func(m *kexReply) { addOrder(m.Signature[len(m.Signature)-32:]) },
-		"other format":         func(m *kexReply) { m.Signature = signature("ssh-ed448", make([]byte, 64)) },
-		"other key":            func(m *kexReply) { m.HostKey = other.PublicKey().Marshal() },
+	for name, change := range map[string]func(m *sshtest.KexECDHReplyMsg){
+		"flipped bit":          func(m *sshtest.KexECDHReplyMsg) { m.Signature[40] ^= 1 },
+		"other data":           func(m *sshtest.KexECDHReplyMsg) { m.Public[0] ^= 1 },
+		"empty":                func(m *sshtest.KexECDHReplyMsg) { m.Signature = nil },
+		"empty inside":         func(m *sshtest.KexECDHReplyMsg) { m.Signature = signature(ssh.KeyAlgoED25519, nil) },
+		"one byte":             func(m *sshtest.KexECDHReplyMsg) { m.Signature = []byte{0} },
+		"trailing byte":        func(m *sshtest.KexECDHReplyMsg) { m.Signature = append(m.Signature, 0) },
+		"trailing byte inside": func(m *sshtest.KexECDHReplyMsg) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 65)) },
+		"zero":                 func(m *sshtest.KexECDHReplyMsg) { m.Signature = signature(ssh.KeyAlgoED25519, make([]byte, 64)) },
+		"S plus the order":     func(m *sshtest.KexECDHReplyMsg) { addOrder(m.Signature[len(m.Signature)-32:]) },
+		"other format":         func(m *sshtest.KexECDHReplyMsg) { m.Signature = signature("ssh-ed448", make([]byte, 64)) },
+		"other key":            func(m *sshtest.KexECDHReplyMsg) { m.HostKey = other.PublicKey().Marshal() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := unverified(t, transport.Config{}, &script{reply: change})
+			err := unverified(t, transport.Config{}, replies(change))
 			require.ErrorIs(t, err, transport.ErrHostKeySignature)
 		})
 	}
@@ -140,9 +155,12 @@ func TestBadECDSASignature(t *testing.T) {
 	one := big.NewInt(1)
 	for _, bad := range []*big.Int{big.NewInt(0), n, new(big.Int).Add(n, one), big.NewInt(-1), new(big.Int).Lsh(one, 9000)} {
 		for _, pair := range [][2]*big.Int{{bad, one}, {one, bad}, {bad, bad}} {
-			err := unverified(t, transport.Config{}, &script{key: key, reply: func(m *kexReply) {
-				m.Signature = signature(ssh.KeyAlgoECDSA256, ssh.Marshal(struct{ R, S *big.Int }{pair[0], pair[1]}))
-			}})
+			err := unverified(t, transport.Config{}, func(p *sshtest.Peer) {
+				p.HostKey = key
+				p.KexReply = func(m *sshtest.KexECDHReplyMsg) {
+					m.Signature = signature(ssh.KeyAlgoECDSA256, ssh.Marshal(struct{ R, S *big.Int }{pair[0], pair[1]}))
+				}
+			})
 			require.ErrorIs(t, err, transport.ErrHostKeySignature)
 		}
 	}
@@ -168,30 +186,33 @@ func addOrder(s []byte) {
 func TestHostKeyOfAnotherKind(t *testing.T) {
 	rsaKey := sshtest.NewSigner(t, ssh.KeyAlgoRSA)
 	p384 := sshtest.NewSigner(t, ssh.KeyAlgoECDSA384)
-	offer := func(name string) func(*kexInit) {
-		return func(m *kexInit) { m.HostKey = []string{name} }
+	signs := func(offered, signed string) lie {
+		return func(p *sshtest.Peer) {
+			shows(rsaKey, offered)(p)
+			p.SignatureAlgorithm = signed
+		}
 	}
 	renamed := bytes.Replace(p384.PublicKey().Marshal(), []byte("ecdsa-sha2-nistp384"), []byte("ecdsa-sha2-nistp256"), 1)
 	for name, test := range map[string]struct {
-		script script
-		says   string
+		lie  lie
+		says string
 	}{
-		"rsa-sha2-256 for rsa-sha2-512": {script{key: rsaKey, init: offer("rsa-sha2-512"), algorithm: "rsa-sha2-256"}, `"rsa-sha2-256"`},
-		"rsa-sha2-512 for rsa-sha2-256": {script{key: rsaKey, init: offer("rsa-sha2-256"), algorithm: "rsa-sha2-512"}, `"rsa-sha2-512"`},
-		"SHA-1 for rsa-sha2-512":        {script{key: rsaKey, init: offer("rsa-sha2-512"), algorithm: "ssh-rsa"}, `"ssh-rsa"`},
-		"nistp384 for nistp256":         {script{key: p384, init: offer("ecdsa-sha2-nistp256")}, "negotiated"},
-		"RSA for ed25519":               {script{key: rsaKey, init: offer("ssh-ed25519")}, "negotiated"},
-		"plain key for a certificate":   {script{init: offer("ssh-ed25519-cert-v01@openssh.com")}, "negotiated"},
-		"curve that its name denies": {script{init: offer("ecdsa-sha2-nistp256"), reply: func(m *kexReply) {
-			m.HostKey = renamed
-		}}, ""},
-		"certificate for a plain key": {script{
-			key:  sshtest.NewCertSigner(t, rsaKey, hostKey(), ssh.HostCert, "x"),
-			init: offer("ssh-ed25519"),
-		}, "negotiated"},
+		"rsa-sha2-256 for rsa-sha2-512": {signs("rsa-sha2-512", "rsa-sha2-256"), `"rsa-sha2-256"`},
+		"rsa-sha2-512 for rsa-sha2-256": {signs("rsa-sha2-256", "rsa-sha2-512"), `"rsa-sha2-512"`},
+		"SHA-1 for rsa-sha2-512":        {signs("rsa-sha2-512", "ssh-rsa"), `"ssh-rsa"`},
+		"nistp384 for nistp256":         {shows(p384, "ecdsa-sha2-nistp256"), "negotiated"},
+		"RSA for ed25519":               {shows(rsaKey, "ssh-ed25519"), "negotiated"},
+		"plain key for a certificate":   {shows(hostKey(), "ssh-ed25519-cert-v01@openssh.com"), "negotiated"},
+		"curve that its name denies": {func(p *sshtest.Peer) {
+			shows(hostKey(), "ecdsa-sha2-nistp256")(p)
+			p.KexReply = func(m *sshtest.KexECDHReplyMsg) { m.HostKey = renamed }
+		}, ""},
+		"certificate for a plain key": {
+			shows(sshtest.NewCertSigner(t, rsaKey, hostKey(), ssh.HostCert, "x"), "ssh-ed25519"), "negotiated",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.ErrorContains(t, unverified(t, transport.Config{}, &test.script), test.says)
+			require.ErrorContains(t, unverified(t, transport.Config{}, test.lie), test.says)
 		})
 	}
 }
@@ -199,10 +220,10 @@ func TestHostKeyOfAnotherKind(t *testing.T) {
 func TestMalformedHostKey(t *testing.T) {
 	good := hostKey().PublicKey().Marshal()
 	for n := range good {
-		unverified(t, transport.Config{}, &script{reply: func(m *kexReply) { m.HostKey = m.HostKey[:n] }})
+		unverified(t, transport.Config{}, replies(func(m *sshtest.KexECDHReplyMsg) { m.HostKey = m.HostKey[:n] }))
 	}
 	for _, blob := range [][]byte{append(bytes.Clone(good), 0), []byte(strings.Repeat("\xff", 1000)), ssh.Marshal(struct{ N string }{"ssh-dss"})} {
-		unverified(t, transport.Config{}, &script{reply: func(m *kexReply) { m.HostKey = blob }})
+		unverified(t, transport.Config{}, replies(func(m *sshtest.KexECDHReplyMsg) { m.HostKey = blob }))
 	}
 }
 
@@ -212,14 +233,14 @@ func TestWeakAndAbsurdRSAKeys(t *testing.T) {
 	require.NoError(t, err)
 	key, err := ssh.NewSignerFromSigner(weak)
 	require.NoError(t, err)
-	s := script{key: key, algorithm: "rsa-sha2-256", init: func(m *kexInit) { m.HostKey = []string{"rsa-sha2-256"} }}
+	lie := func(p *sshtest.Peer) { p.HostKey, p.SignatureAlgorithm = key, "rsa-sha2-256" }
 
-	require.ErrorContains(t, unverified(t, transport.Config{}, &s), "RSA key of 1024 bits, less than 2048")
-	connected(t, transport.Config{InsecureRSABits: 1024}, &s, func(p *peer) { p.drain() })
-	unverified(t, transport.Config{InsecureRSABits: 1025}, &s)
+	require.ErrorContains(t, unverified(t, transport.Config{}, lie), "RSA key of 1024 bits, less than 2048")
+	connected(t, transport.Config{InsecureRSABits: 1024, HostKey: transport.FixedHostKey(key.PublicKey())}, lie, drain)
+	unverified(t, transport.Config{InsecureRSABits: 1025}, lie)
 
 	authority := sshtest.NewCertSigner(t, key, sshtest.NewSigner(t, ssh.KeyAlgoED25519), ssh.HostCert, "x")
-	err = unverified(t, transport.Config{}, &script{key: authority})
+	err = unverified(t, transport.Config{}, func(p *sshtest.Peer) { p.HostKey = authority })
 	require.ErrorContains(t, err, "certificate authority: RSA key of 1024 bits")
 
 	shift := func(n uint) *big.Int { return new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), n), big.NewInt(1)) }
@@ -236,15 +257,16 @@ func TestWeakAndAbsurdRSAKeys(t *testing.T) {
 		"negative number": {big.NewInt(65537), new(big.Int).Neg(shift(2048))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := s
-			s.reply = func(m *kexReply) {
-				m.HostKey = ssh.Marshal(struct {
-					Name string
-					E, N *big.Int
-				}{"ssh-rsa", number.e, number.n})
-			}
 			start := time.Now()
-			unverified(t, transport.Config{}, &s)
+			unverified(t, transport.Config{}, func(p *sshtest.Peer) {
+				lie(p)
+				p.KexReply = func(m *sshtest.KexECDHReplyMsg) {
+					m.HostKey = ssh.Marshal(struct {
+						Name string
+						E, N *big.Int
+					}{"ssh-rsa", number.e, number.n})
+				}
+			})
 			require.Less(t, time.Since(start), 2*time.Second)
 		})
 	}
@@ -271,19 +293,18 @@ func TestOldAlgorithmsAreNotOffered(t *testing.T) {
 }
 
 // offered returns our KEXINIT.
-func offered(t *testing.T, tc transport.Config) *kexInit {
+func offered(t *testing.T, tc transport.Config) *sshtest.KexInitMsg {
 	t.Helper()
 	if tc.HostKey == nil {
 		tc.HostKey = &recorder{}
 	}
 	got := make(chan []byte, 1)
-	c := client(t, tc, &script{}, func(p *peer) {
-		_, err := p.in.ReadString('\n')
-		p.check(err)
-		got <- p.receive()
+	c := client(t, tc, func(p *sshtest.Peer) {
+		p.ReceiveVersion()
+		got <- p.Receive(20)
 	})
 	require.Error(t, c.Handshake(t.Context()))
-	m := new(kexInit)
+	m := new(sshtest.KexInitMsg)
 	require.NoError(t, ssh.Unmarshal(<-got, m))
 	return m
 }
@@ -307,9 +328,9 @@ func TestPreferredHostKeysAreOfferedFirst(t *testing.T) {
 
 func TestFixedHostKeyAcceptsNoOther(t *testing.T) {
 	other := sshtest.NewSigner(t, ssh.KeyAlgoED25519).PublicKey()
-	connected(t, transport.Config{HostKey: transport.FixedHostKey(other, hostKey().PublicKey())}, &script{}, func(p *peer) { p.drain() })
+	connected(t, transport.Config{HostKey: transport.FixedHostKey(other, hostKey().PublicKey())}, nil, drain)
 	for _, v := range []transport.HostKeyVerifier{transport.FixedHostKey(other), transport.FixedHostKey()} {
-		err := refused(t, transport.Config{HostKey: v}, &script{})
+		err := refused(t, transport.Config{HostKey: v}, nil)
 		require.ErrorAs(t, err, new(*transport.HostKeyError))
 		require.ErrorContains(t, err, "it is not the fixed host key")
 	}
@@ -324,13 +345,11 @@ func TestHostKeyThatChangesInAReexchange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := new(recorder)
-			s := &script{}
-			c := connected(t, transport.Config{HostKey: r}, s, func(p *peer) {
-				s.key = key
-				s.init = func(m *kexInit) { m.HostKey = []string{ssh.KeyAlgoED25519} }
-				p.exchange()
-				p.send([]byte{80})
-				p.drain()
+			c := connected(t, transport.Config{HostKey: r}, nil, func(p *sshtest.Peer) {
+				shows(key, ssh.KeyAlgoED25519)(p)
+				p.Exchange()
+				p.Send([]byte{80})
+				p.Drain()
 			})
 			_, err := c.ReadPacket()
 			require.ErrorAs(t, err, new(*transport.HostKeyError))
@@ -340,10 +359,9 @@ func TestHostKeyThatChangesInAReexchange(t *testing.T) {
 		})
 	}
 	t.Run("other algorithm", func(t *testing.T) {
-		s := &script{}
-		c := connected(t, transport.Config{}, s, func(p *peer) {
-			s.init = func(m *kexInit) { m.HostKey = []string{ssh.KeyAlgoECDSA256} }
-			p.exchange()
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+			shows(hostKey(), ssh.KeyAlgoECDSA256)(p)
+			p.Exchange()
 		})
 		_, err := c.ReadPacket()
 		require.ErrorAs(t, err, new(*transport.NegotiationError))

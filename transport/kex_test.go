@@ -7,12 +7,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
@@ -46,34 +48,34 @@ var harmless = map[string][]byte{"IGNORE": ignore, "DEBUG": debug, "UNIMPLEMENTE
 
 // K2, K3 and K23: nothing but the key exchange is accepted in clear.
 func TestMessageThatIsOutOfPlaceInTheHandshake(t *testing.T) {
-	places := map[string]func(*script, []byte){
-		"before KEXINIT":    func(s *script, p []byte) { s.beforeInit = [][]byte{p} },
-		"after KEXINIT":     func(s *script, p []byte) { s.afterInit = [][]byte{p} },
-		"before the reply":  func(s *script, p []byte) { s.beforeReply = [][]byte{p} },
-		"before NEWKEYS":    func(s *script, p []byte) { s.afterReply = [][]byte{p} },
-		"second of NEWKEYS": func(s *script, p []byte) { s.beforeReply = [][]byte{ignore, p} },
+	places := map[string]func(*sshtest.Peer, []byte){
+		"before KEXINIT":    func(p *sshtest.Peer, m []byte) { p.Before(20, m) },
+		"after KEXINIT":     func(p *sshtest.Peer, m []byte) { p.After(20, m) },
+		"before the reply":  func(p *sshtest.Peer, m []byte) { p.Before(31, m) },
+		"before NEWKEYS":    func(p *sshtest.Peer, m []byte) { p.After(31, m) },
+		"second of NEWKEYS": func(p *sshtest.Peer, m []byte) { p.Before(31, ignore, m) },
 	}
 	for place, put := range places {
 		for name, message := range misplaced {
 			for _, lax := range []bool{false, true} {
-				s := &script{lax: lax}
-				put(s, message)
-				err := refused(t, transport.Config{}, s)
+				err := refused(t, transport.Config{}, func(p *sshtest.Peer) {
+					p.Lax = lax
+					put(p, message)
+				})
 				require.ErrorAs(t, err, new(*transport.ProtocolError), "%s %s", name, place)
 			}
 		}
 		for name, message := range harmless {
-			s := &script{}
-			put(s, message)
-			err := refused(t, transport.Config{}, s)
+			err := refused(t, transport.Config{}, func(p *sshtest.Peer) { put(p, message) })
 			require.ErrorAs(t, err, new(*transport.ProtocolError), "K2 %s %s", name, place)
 
 			if place == "before KEXINIT" && name == "UNIMPLEMENTED" {
 				continue // there is nothing yet that it could answer
 			}
-			s = &script{lax: true}
-			put(s, message)
-			c := connected(t, transport.Config{}, s, func(p *peer) { p.drain() })
+			c := connected(t, transport.Config{}, func(p *sshtest.Peer) {
+				p.Lax = true
+				put(p, message)
+			}, drain)
 			require.False(t, c.State().StrictKex, "%s %s", name, place)
 			require.NoError(t, c.Close())
 		}
@@ -83,15 +85,15 @@ func TestMessageThatIsOutOfPlaceInTheHandshake(t *testing.T) {
 // K1: the attacker inserts a packet into the handshake and takes one away
 // behind it. With strict key exchange either is seen.
 func TestPrefixTruncation(t *testing.T) {
-	err := refused(t, transport.Config{}, &script{afterReply: [][]byte{ignore}})
+	err := refused(t, transport.Config{}, func(p *sshtest.Peer) { p.After(31, ignore) })
 	require.EqualError(t, err, "transport: strict key exchange violated: message 2 during the exchange")
-	err = refused(t, transport.Config{}, &script{beforeInit: [][]byte{ignore}})
+	err = refused(t, transport.Config{}, func(p *sshtest.Peer) { p.Before(20, ignore) })
 	require.EqualError(t, err, "transport: strict key exchange violated: KEXINIT is not the server's first packet")
 
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.seal([]byte{7, 0, 0, 0, 0}) // never sent
-		p.send([]byte{80})
-		p.drain()
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.Seal([]byte{7, 0, 0, 0, 0}) // never sent
+		p.Send([]byte{80})
+		p.Drain()
 	})
 	_, err = c.ReadPacket()
 	require.ErrorContains(t, err, "message authentication failed")
@@ -99,24 +101,23 @@ func TestPrefixTruncation(t *testing.T) {
 }
 
 func TestServerWithoutStrictKexCanBeRefused(t *testing.T) {
-	err := refused(t, transport.Config{RequireStrictKex: true}, &script{lax: true})
+	err := refused(t, transport.Config{RequireStrictKex: true}, func(p *sshtest.Peer) { p.Lax = true })
 	var negotiation *transport.NegotiationError
 	require.ErrorAs(t, err, &negotiation)
 	require.Equal(t, "strict key exchange", negotiation.Kind)
 	require.Equal(t, []string{"curve25519-sha256"}, negotiation.Theirs)
-	connected(t, transport.Config{RequireStrictKex: true}, &script{}, func(p *peer) { p.drain() })
+	connected(t, transport.Config{RequireStrictKex: true}, nil, drain)
 }
 
 // K2: the marker counts in the first KEXINIT only, whoever sends it later.
 func TestStrictKexIsSettledByTheFirstExchange(t *testing.T) {
 	for _, lax := range []bool{false, true} {
-		s := &script{lax: lax}
-		c := connected(t, transport.Config{}, s, func(p *peer) {
-			s.init = func(m *kexInit) { m.Kex = []string{"kex-strict-s-v00@openssh.com", "curve25519-sha256"} }
-			s.beforeReply = [][]byte{ignore, debug} // allowed again
-			p.exchange()
-			p.send([]byte{80})
-			p.drain()
+		c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Lax = lax }, func(p *sshtest.Peer) {
+			p.KexInit = func(m *sshtest.KexInitMsg) { m.Kex = []string{"kex-strict-s-v00@openssh.com", "curve25519-sha256"} }
+			p.Before(31, ignore, debug) // allowed again
+			p.Exchange()
+			p.Send([]byte{80})
+			p.Drain()
 		})
 		p, err := c.ReadPacket()
 		require.NoError(t, err)
@@ -128,70 +129,64 @@ func TestStrictKexIsSettledByTheFirstExchange(t *testing.T) {
 
 // K4 and K24: messages of the exchange in a wrong number or order.
 func TestKeyExchangeOutOfOrder(t *testing.T) {
-	init := (&peer{script: &script{}}).makeInit()
-	reply := ssh.Marshal(&kexReply{})
-	for name, change := range map[string]func(s *script){
-		"K4 second KEXINIT":            func(s *script) { s.afterInit = [][]byte{init} },
-		"K4 many KEXINITs":             func(s *script) { s.afterInit = slicesRepeat(init, 100) },
-		"K4 KEXINIT before NEWKEYS":    func(s *script) { s.afterReply = [][]byte{init} },
-		"K24 NEWKEYS before the reply": func(s *script) { s.beforeReply = [][]byte{{21}} },
-		"K24 NEWKEYS for KEXINIT":      func(s *script) { s.beforeInit = [][]byte{{21}} },
-		"K24 NEWKEYS with payload":     func(s *script) { s.newKeys = []byte{21, 0} },
-		"K24 reply for NEWKEYS":        func(s *script) { s.newKeys = reply },
-		"K24 second reply":             func(s *script) { s.afterReply = [][]byte{reply} },
-		"K24 reply before KEXINIT":     func(s *script) { s.beforeInit = [][]byte{reply} },
-		"K24 INIT of the client":       func(s *script) { s.beforeReply = [][]byte{{30, 0, 0, 0, 0}} },
-		"K24 reply of a group":         func(s *script) { s.beforeReply = [][]byte{{33, 0, 0, 0, 0}} },
-		"K24 number 49":                func(s *script) { s.beforeReply = [][]byte{{49}} },
-		"truncated KEXINIT":            func(s *script) { s.beforeInit = [][]byte{init[:len(init)-1]} },
-		"longer KEXINIT":               func(s *script) { s.beforeInit = [][]byte{append(bytes.Clone(init), 0)} },
-		"empty reply":                  func(s *script) { s.beforeReply = [][]byte{{31}} },
-		"longer reply":                 func(s *script) { s.beforeReply = [][]byte{append(bytes.Clone(reply), 0)} },
+	init := kexInit(curve)
+	reply := ssh.Marshal(&sshtest.KexECDHReplyMsg{})
+	for name, change := range map[string]lie{
+		"K4 second KEXINIT":            func(p *sshtest.Peer) { p.After(20, init) },
+		"K4 many KEXINITs":             func(p *sshtest.Peer) { p.After(20, each(slices.Repeat([][]byte{init}, 100))...) },
+		"K4 KEXINIT before NEWKEYS":    func(p *sshtest.Peer) { p.After(31, init) },
+		"K24 NEWKEYS before the reply": func(p *sshtest.Peer) { p.Before(31, []byte{21}) },
+		"K24 NEWKEYS for KEXINIT":      func(p *sshtest.Peer) { p.Before(20, []byte{21}) },
+		"K24 NEWKEYS with payload":     func(p *sshtest.Peer) { p.Instead(21, []byte{21, 0}) },
+		"K24 reply for NEWKEYS":        func(p *sshtest.Peer) { p.Instead(21, reply) },
+		"K24 second reply":             func(p *sshtest.Peer) { p.After(31, reply) },
+		"K24 reply before KEXINIT":     func(p *sshtest.Peer) { p.Before(20, reply) },
+		"K24 INIT of the client":       func(p *sshtest.Peer) { p.Before(31, []byte{30, 0, 0, 0, 0}) },
+		"K24 reply of a group":         func(p *sshtest.Peer) { p.Before(31, []byte{33, 0, 0, 0, 0}) },
+		"K24 number 49":                func(p *sshtest.Peer) { p.Before(31, []byte{49}) },
+		"truncated KEXINIT":            func(p *sshtest.Peer) { p.Before(20, init[:len(init)-1]) },
+		"longer KEXINIT":               func(p *sshtest.Peer) { p.Before(20, append(bytes.Clone(init), 0)) },
+		"empty reply":                  func(p *sshtest.Peer) { p.Before(31, []byte{31}) },
+		"longer reply":                 func(p *sshtest.Peer) { p.Before(31, append(bytes.Clone(reply), 0)) },
 	} {
 		for _, lax := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
-				s := &script{lax: lax}
-				change(s)
-				err := refused(t, transport.Config{}, s)
+				err := refused(t, transport.Config{}, func(p *sshtest.Peer) {
+					p.Lax = lax
+					change(p)
+				})
 				require.ErrorAs(t, err, new(*transport.ProtocolError))
 			})
 		}
 	}
 	t.Run("K24 second NEWKEYS", func(t *testing.T) {
-		c := connected(t, transport.Config{}, &script{}, func(p *peer) { p.send([]byte{21}); p.drain() })
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) { p.Send([]byte{21}); p.Drain() })
 		_, err := c.ReadPacket()
 		require.ErrorContains(t, err, "message 21 outside a key exchange")
 		requireEnded(t, c, err)
 	})
 }
 
-func slicesRepeat(p []byte, n int) (packets [][]byte) {
-	for range n {
-		packets = append(packets, p)
-	}
-	return packets
-}
-
 // K6: no common algorithm, in each list.
 func TestNegotiationError(t *testing.T) {
 	const theirs = "\x1b[31mnone-of-yours"
-	for kind, list := range map[string]func(m *kexInit) *[]string{
-		"key exchange":                 func(m *kexInit) *[]string { return &m.Kex },
-		"host key":                     func(m *kexInit) *[]string { return &m.HostKey },
-		"cipher client to server":      func(m *kexInit) *[]string { return &m.CipherIn },
-		"cipher server to client":      func(m *kexInit) *[]string { return &m.CipherOut },
-		"MAC client to server":         func(m *kexInit) *[]string { return &m.MACIn },
-		"MAC server to client":         func(m *kexInit) *[]string { return &m.MACOut },
-		"compression client to server": func(m *kexInit) *[]string { return &m.CompressionIn },
-		"compression server to client": func(m *kexInit) *[]string { return &m.CompressionOut },
+	for kind, list := range map[string]func(m *sshtest.KexInitMsg) *[]string{
+		"key exchange":                 func(m *sshtest.KexInitMsg) *[]string { return &m.Kex },
+		"host key":                     func(m *sshtest.KexInitMsg) *[]string { return &m.HostKey },
+		"cipher client to server":      func(m *sshtest.KexInitMsg) *[]string { return &m.CipherIn },
+		"cipher server to client":      func(m *sshtest.KexInitMsg) *[]string { return &m.CipherOut },
+		"MAC client to server":         func(m *sshtest.KexInitMsg) *[]string { return &m.MACIn },
+		"MAC server to client":         func(m *sshtest.KexInitMsg) *[]string { return &m.MACOut },
+		"compression client to server": func(m *sshtest.KexInitMsg) *[]string { return &m.CompressionIn },
+		"compression server to client": func(m *sshtest.KexInitMsg) *[]string { return &m.CompressionOut },
 	} {
 		for _, names := range [][]string{{theirs}, nil, make([]string, 10000), {"ext-info-c", "kex-strict-c-v00@openssh.com"}} {
 			t.Run(kind, func(t *testing.T) {
-				err := refused(t, transport.Config{}, &script{init: func(m *kexInit) {
+				err := refused(t, transport.Config{}, inits(func(m *sshtest.KexInitMsg) {
 					m.CipherIn, m.CipherOut = []string{"aes128-ctr"}, []string{"aes128-ctr"} // so that MACs are needed
 					m.MACIn, m.MACOut = []string{"hmac-sha2-256"}, []string{"hmac-sha2-256"}
 					*list(m) = names
-				}})
+				}))
 				if len(names) == 10000 { // one comma after the other
 					require.Error(t, err)
 					return
@@ -210,33 +205,41 @@ func TestNegotiationError(t *testing.T) {
 
 // K6: languages need no agreement.
 func TestLanguagesNeedNoAgreement(t *testing.T) {
-	connected(t, transport.Config{}, &script{init: func(m *kexInit) {
+	connected(t, transport.Config{}, inits(func(m *sshtest.KexInitMsg) {
 		m.LanguageIn, m.LanguageOut = []string{"tlh"}, []string{"tlh"}
-	}}, func(p *peer) { p.drain() })
+	}), drain)
 }
 
 // RFC 4253 section 7: the packet after first_kex_packet_follows is ignored if
 // the guess was wrong, and belongs to the exchange if it was right.
 func TestServerGuesses(t *testing.T) {
-	wrong := func(m *kexInit) {
+	wrong := func(m *sshtest.KexInitMsg) {
 		m.FirstKexFollows = true
 		m.Kex = append([]string{"guessed@example.com"}, m.Kex...)
 	}
-	right := func(m *kexInit) { m.FirstKexFollows = true }
+	right := func(m *sshtest.KexInitMsg) { m.FirstKexFollows = true }
 	config := transport.Config{KeyExchanges: []string{"curve25519-sha256"}}
 	for _, lax := range []bool{false, true} {
-		s := &script{lax: lax, init: wrong, afterInit: [][]byte{{31, 1, 2, 3}}}
-		c := connected(t, config, s, func(p *peer) { p.exchange(); p.send([]byte{80}); p.drain() })
+		guess := func(change func(m *sshtest.KexInitMsg), messages ...any) lie {
+			return func(p *sshtest.Peer) {
+				p.Lax, p.KexInit = lax, change
+				p.After(20, messages...)
+			}
+		}
+		c := connected(t, config, guess(wrong, []byte{31, 1, 2, 3}), func(p *sshtest.Peer) { p.Exchange(); p.Send([]byte{80}); p.Drain() })
 		_, err := c.ReadPacket()
 		require.NoError(t, err)
 		require.Equal(t, 2, c.State().Exchanges)
 
-		err = refused(t, config, &script{lax: lax, init: right, afterInit: [][]byte{{31, 1, 2, 3}}})
+		err = refused(t, config, guess(right, []byte{31, 1, 2, 3}))
 		require.ErrorContains(t, err, "malformed key exchange reply")
-		connected(t, config, &script{lax: lax, init: right}, func(p *peer) { p.drain() })
+		connected(t, config, guess(right), drain)
 	}
 	for _, message := range [][]byte{{52}, {21}} {
-		err := refused(t, config, &script{init: wrong, afterInit: [][]byte{message}})
+		err := refused(t, config, func(p *sshtest.Peer) {
+			p.KexInit = wrong
+			p.After(20, message)
+		})
 		require.ErrorAs(t, err, new(*transport.ProtocolError), "a guess is a message of a method")
 	}
 }
@@ -245,16 +248,37 @@ func TestServerGuesses(t *testing.T) {
 // returns the error.
 func replyTo(t *testing.T, kex string, answer func(x []byte) []byte) error {
 	t.Helper()
-	err := refused(t, transport.Config{KeyExchanges: []string{kex}}, &script{
-		init:   func(m *kexInit) { m.Kex[0] = kex },
-		answer: answer,
-	})
+	err := refused(t, transport.Config{KeyExchanges: []string{kex}}, answers(kex, answer))
 	require.ErrorAs(t, err, new(*transport.ProtocolError))
 	return err
 }
 
+// answers plays a key exchange by that method, up to the answer to the
+// client's first message of it.
+func answers(kex string, answer func(x []byte) []byte) lie {
+	return func(p *sshtest.Peer) {
+		begin(p, kex)
+		p.Send(answer(p.Receive()))
+		p.Drain()
+	}
+}
+
+// begin plays a handshake up to both KEXINITs, which agree on that method.
+func begin(p *sshtest.Peer, kex string) {
+	p.KexInit = func(m *sshtest.KexInitMsg) { m.Kex[0] = kex }
+	p.SendVersion()
+	p.ReceiveVersion()
+	p.SendKexInit()
+	p.ReceiveKexInit()
+}
+
+// inits is a server with another KEXINIT.
+func inits(change func(m *sshtest.KexInitMsg)) lie {
+	return func(p *sshtest.Peer) { p.KexInit = change }
+}
+
 func publicReply(public []byte) func([]byte) []byte {
-	return func([]byte) []byte { return ssh.Marshal(&kexReply{Public: public}) }
+	return func([]byte) []byte { return ssh.Marshal(&sshtest.KexECDHReplyMsg{Public: public}) }
 }
 
 func unhex(s string) []byte {
@@ -404,25 +428,23 @@ func TestGroupExchangeRefusesBadGroups(t *testing.T) {
 		})
 	}
 	for _, second := range append(outside(p), nil) {
-		s := &script{init: func(m *kexInit) { m.Kex[0] = gex }}
-		c := client(t, transport.Config{KeyExchanges: []string{gex}}, s, func(peer *peer) {
-			s.answer = func([]byte) []byte { return ssh.Marshal(&gexGroup{p, two}) }
-			peer.handshake()
-			peer.expect(32)
+		err := refused(t, transport.Config{KeyExchanges: []string{gex}}, func(peer *sshtest.Peer) {
+			begin(peer, gex)
+			peer.Receive(34)
+			peer.Send(&gexGroup{p, two})
+			peer.Receive(32)
 			if second == nil {
-				peer.send(ssh.Marshal(&gexGroup{p, two})) // GROUP twice
+				peer.Send(&gexGroup{p, two}) // GROUP twice
 			} else {
-				peer.send(ssh.Marshal(struct {
+				peer.Send(ssh.Marshal(struct {
 					HostKey   []byte `sshtype:"33"`
 					F         *big.Int
 					Signature []byte
 				}{F: second}))
 			}
-			peer.drain()
+			peer.Drain()
 		})
-		err := c.Handshake(t.Context())
 		require.ErrorAs(t, err, new(*transport.ProtocolError))
-		requireEnded(t, c, err)
 	}
 }
 
@@ -443,15 +465,12 @@ func TestMLKEMRefusesBadReplies(t *testing.T) {
 	}
 	// A ciphertext that is not for our key gives another secret, which the
 	// signature does not cover.
-	err = refused(t, transport.Config{KeyExchanges: []string{name}}, &script{
-		init: func(m *kexInit) { m.Kex[0] = name },
-		answer: func([]byte) []byte {
-			sig, err := hostKey().Sign(rand.Reader, []byte("some hash"))
-			if err != nil {
-				panic(err)
-			}
-			return ssh.Marshal(&kexReply{HostKey: hostKey().PublicKey().Marshal(), Public: good, Signature: ssh.Marshal(sig)})
-		},
-	})
+	err = refused(t, transport.Config{KeyExchanges: []string{name}}, answers(name, func([]byte) []byte {
+		sig, err := hostKey().Sign(rand.Reader, []byte("some hash"))
+		if err != nil {
+			panic(err)
+		}
+		return ssh.Marshal(&sshtest.KexECDHReplyMsg{HostKey: hostKey().PublicKey().Marshal(), Public: good, Signature: ssh.Marshal(sig)})
+	}))
 	require.ErrorIs(t, err, transport.ErrHostKeySignature)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
@@ -24,13 +26,13 @@ func text(number byte, s string) []byte {
 // last message 127 ends a conversation that went well.
 func after(t *testing.T, begin func(c *transport.Conn), packets ...[]byte) (c *transport.Conn, got [][]byte, err error) {
 	t.Helper()
-	c = connected(t, transport.Config{}, &script{}, func(p *peer) {
+	c = connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 		if begin != nil {
-			p.receive()
+			p.Receive()
 		}
-		p.send(packets...)
-		p.send([]byte{127})
-		p.drain()
+		p.Send(each(packets)...)
+		p.Send([]byte{127})
+		p.Drain()
 	})
 	if begin != nil {
 		begin(c)
@@ -71,23 +73,25 @@ func TestMessageNumberIsTheLayer(t *testing.T) {
 func TestUnknownMessageIsAnswered(t *testing.T) {
 	for _, lax := range []bool{false, true} {
 		checked := make(chan bool, 1)
-		c := connected(t, transport.Config{}, &script{lax: lax}, func(p *peer) {
+		c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Lax = lax }, func(p *sshtest.Peer) {
 			answered := func(number byte) {
-				seq := p.sent
-				p.send([]byte{number, 1, 2})
-				p.expected(bytes.Equal(p.expect(3), binary.BigEndian.AppendUint32([]byte{3}, seq)), "UNIMPLEMENTED of %d", number)
+				seq := p.Sent
+				p.Send([]byte{number, 1, 2})
+				if m := sshtest.Expect[sshtest.UnimplementedMsg](p); m.Sequence != seq {
+					p.Fatalf("UNIMPLEMENTED %d of %d, not %d", m.Sequence, number, seq)
+				}
 			}
 			for _, number := range []byte{0, 5, 8, 19, 128, 191, 194, 255} {
 				answered(number)
-				p.send(ignore)
+				p.Send(ignore)
 				answered(number)
 			}
-			p.exchange()
+			p.Exchange()
 			answered(255)
 			answered(101) // by the layer above, see below
 			checked <- true
-			p.send([]byte{127})
-			p.drain()
+			p.Send([]byte{127})
+			p.Drain()
 		})
 		got, err := c.ReadPacket()
 		require.NoError(t, err)
@@ -103,14 +107,16 @@ func TestUnknownMessageIsAnswered(t *testing.T) {
 // OpenSSH PROTOCOL section 1.8.
 func TestPingIsAnswered(t *testing.T) {
 	big := strings.Repeat("p", 30000)
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.send(text(192, "too early"), []byte{52}) // K23: no answer before authentication
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.Send(text(192, "too early"), []byte{52}) // K23: no answer before authentication
 		for _, data := range []string{"", "x", big} {
-			p.send(text(192, data), text(193, "a PONG that nobody wants"))
-			p.expected(bytes.Equal(p.expect(193), text(193, data)), "PONG of %d bytes", len(data))
+			p.Send(text(192, data), text(193, "a PONG that nobody wants"))
+			if m := sshtest.Expect[sshtest.PongMsg](p); string(m.Data) != data {
+				p.Fatalf("PONG %d bytes, not %d", len(m.Data), len(data))
+			}
 		}
-		p.send([]byte{127})
-		p.drain()
+		p.Send([]byte{127})
+		p.Drain()
 	})
 	for range 2 {
 		_, err := c.ReadPacket()
@@ -124,7 +130,7 @@ func TestFloods(t *testing.T) {
 	t.Run("P9 ignored", func(t *testing.T) {
 		before := heap()
 		for _, message := range [][]byte{ignore, debug} {
-			_, got, err := after(t, nil, append([][]byte{{52}}, slicesRepeat(message, 100000)...)...)
+			_, got, err := after(t, nil, append([][]byte{{52}}, slices.Repeat([][]byte{message}, 100000)...)...)
 			require.NoError(t, err)
 			require.Equal(t, [][]byte{{52}}, got)
 		}
@@ -138,12 +144,12 @@ func TestFloods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sent := make(chan int, 1)
-				c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+				c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 					n := 0
 					defer func() { sent <- n }()
-					p.send([]byte{52})
+					p.Send([]byte{52})
 					for ; n < 1e6; n++ {
-						p.send(message)
+						p.Send(message)
 					}
 				})
 				_, err := c.ReadPacket()
@@ -176,23 +182,22 @@ func TestDisconnect(t *testing.T) {
 	}
 	states := map[string]func(t *testing.T, p []byte) error{
 		"before KEXINIT": func(t *testing.T, p []byte) error {
-			return refused(t, transport.Config{}, &script{beforeInit: [][]byte{p}})
+			return refused(t, transport.Config{}, func(peer *sshtest.Peer) { peer.Before(20, p) })
 		},
 		"after KEXINIT": func(t *testing.T, p []byte) error {
-			return refused(t, transport.Config{}, &script{afterInit: [][]byte{p}})
+			return refused(t, transport.Config{}, func(peer *sshtest.Peer) { peer.After(20, p) })
 		},
 		"before the reply": func(t *testing.T, p []byte) error {
-			return refused(t, transport.Config{}, &script{beforeReply: [][]byte{p}})
+			return refused(t, transport.Config{}, func(peer *sshtest.Peer) { peer.Before(31, p) })
 		},
 		"before NEWKEYS": func(t *testing.T, p []byte) error {
-			return refused(t, transport.Config{}, &script{afterReply: [][]byte{p}})
+			return refused(t, transport.Config{}, func(peer *sshtest.Peer) { peer.After(31, p) })
 		},
 		"connected": func(t *testing.T, p []byte) error { _, _, err := after(t, nil, p); return err },
 		"re-exchange": func(t *testing.T, p []byte) error {
-			s := &script{}
-			c := connected(t, transport.Config{}, s, func(peer *peer) {
-				s.beforeReply = [][]byte{p}
-				peer.exchange()
+			c := connected(t, transport.Config{}, nil, func(peer *sshtest.Peer) {
+				peer.Before(31, p)
+				peer.Exchange()
 			})
 			_, err := c.ReadPacket()
 			requireEnded(t, c, err)
@@ -224,13 +229,13 @@ func TestDisconnect(t *testing.T) {
 // We say why we leave, and nothing of our side.
 func TestFarewell(t *testing.T) {
 	farewell := make(chan []byte, 1)
-	last := func(p *peer) { farewell <- p.receiveAny() }
-	c := connected(t, transport.Config{}, &script{}, last)
+	last := func(p *sshtest.Peer) { farewell <- p.Receive(1) }
+	c := connected(t, transport.Config{}, nil, last)
 	require.NoError(t, c.Close())
 	require.NoError(t, c.Close())
 	require.Equal(t, append(append([]byte{1, 0, 0, 0, 11}, text(0, "disconnected by user")[1:]...), 0, 0, 0, 0), <-farewell)
 
-	c = connected(t, transport.Config{}, &script{}, func(p *peer) { p.send([]byte{30}); last(p) })
+	c = connected(t, transport.Config{}, nil, func(p *sshtest.Peer) { p.Send([]byte{30}); last(p) })
 	_, err := c.ReadPacket()
 	require.Error(t, err)
 	require.Equal(t, []byte{1, 0, 0, 0, 2}, (<-farewell)[:5])
@@ -291,7 +296,7 @@ func TestExtInfoThatIsRefused(t *testing.T) {
 		"second, not at the end": {good, good, {53}},
 		"after the success":      {good, {52}, good},
 		"after both":             {good, good, {52}, good},
-		"key exchange between":   {good, good, (&peer{script: &script{}}).makeInit()},
+		"key exchange between":   {good, good, kexInit(curve)},
 		"unknown between":        {good, good, {200}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +351,7 @@ func TestTruncatedAndTrailing(t *testing.T) {
 	valid := map[string][]byte{
 		"EXT_INFO": extInfo("server-sig-algs", "ssh-ed25519", "x", "y"),
 		"PING":     text(192, "data"),
-		"KEXINIT":  (&peer{script: &script{}}).makeInit(),
+		"KEXINIT":  kexInit(curve),
 	}
 	for name, message := range valid {
 		t.Run(name, func(t *testing.T) {
@@ -362,11 +367,11 @@ func TestTruncatedAndTrailing(t *testing.T) {
 			}
 		})
 	}
-	whole := ssh.Marshal(&kexReply{
+	whole := ssh.Marshal(&sshtest.KexECDHReplyMsg{
 		HostKey: hostKey().PublicKey().Marshal(), Public: bytes.Repeat([]byte{9}, 32), Signature: signature("ssh-ed25519", make([]byte, 64)),
 	})
 	reply := func(change func(b []byte) []byte) error {
-		return refused(t, transport.Config{}, &script{answer: func([]byte) []byte { return change(bytes.Clone(whole)) }})
+		return refused(t, transport.Config{}, answers(curve, func([]byte) []byte { return change(bytes.Clone(whole)) }))
 	}
 	require.ErrorIs(t, reply(func(b []byte) []byte { return b }), transport.ErrHostKeySignature)
 	for n := 1; n < len(whole); n++ {

@@ -13,6 +13,7 @@ import (
 	//lint:ignore SA1019 The construction under test needs the bare authenticator.
 	"golang.org/x/crypto/poly1305"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
@@ -232,9 +233,9 @@ func TestNothingIsAllocatedForAPacket(t *testing.T) {
 
 // What a packet is appended to must not be the next one.
 func TestReturnedPacketHasNoRoomBehindIt(t *testing.T) {
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.raw(append(p.seal([]byte{90, 1}), p.seal([]byte{90, 2})...))
-		p.drain()
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.SendRaw(append(p.Seal([]byte{90, 1}), p.Seal([]byte{90, 2})...))
+		p.Drain()
 	})
 	p, err := c.ReadPacket()
 	require.NoError(t, err)

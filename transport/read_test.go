@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
@@ -12,12 +13,12 @@ import (
 // there is one: the peer goes on only after it.
 func TestReaderIsNotifiedBeforeItWaits(t *testing.T) {
 	ready, told := make(chan struct{}), make(chan struct{})
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 		<-ready
-		p.raw(append(append(p.seal([]byte{90, 1}), p.seal([]byte{90, 2})...), p.seal([]byte{90, 3})...))
+		p.SendRaw(append(append(p.Seal([]byte{90, 1}), p.Seal([]byte{90, 2})...), p.Seal([]byte{90, 3})...))
 		<-told
-		p.send([]byte{2, 0, 0, 0, 0}, []byte{90, 4}) // IGNORE
-		p.drain()
+		p.Send([]byte{2, 0, 0, 0, 0}, []byte{90, 4}) // IGNORE
+		p.Drain()
 	})
 	close(ready)
 	_, err := c.ReadPacket()

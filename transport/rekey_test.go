@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
@@ -129,14 +131,14 @@ func TestReexchangeByAge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := connected(t, transport.Config{RekeyInterval: test.interval}, &script{}, func(p *peer) {
-					p.send([]byte{52})
-					p.expect(80)
+				c := connected(t, transport.Config{RekeyInterval: test.interval}, nil, func(p *sshtest.Peer) {
+					p.Send([]byte{52})
+					p.Receive(80)
 					if test.exchanges > 1 {
-						p.exchange()
+						p.Exchange()
 					}
-					p.send([]byte{81})
-					p.drain()
+					p.Send([]byte{81})
+					p.Drain()
 				})
 				_, err := c.ReadPacket()
 				require.NoError(t, err)
@@ -155,14 +157,14 @@ func TestReexchangeByAge(t *testing.T) {
 // Nothing is asked for before authentication, where one goroutine writes and
 // reads in turn.
 func TestNoReexchangeBeforeAuthentication(t *testing.T) {
-	c := connected(t, transport.Config{RekeyPackets: 1}, &script{}, func(p *peer) {
+	c := connected(t, transport.Config{RekeyPackets: 1}, nil, func(p *sshtest.Peer) {
 		for range 5 {
-			p.send(p.expect(60))
+			p.Send(p.Receive(60))
 		}
-		p.send([]byte{52})
-		p.exchange() // that of the limit, which was passed long ago
-		p.send([]byte{80})
-		p.drain()
+		p.Send([]byte{52})
+		p.Exchange() // that of the limit, which was passed long ago
+		p.Send([]byte{80})
+		p.Drain()
 	})
 	for range 5 {
 		require.NoError(t, c.WritePacket([]byte{60}))
@@ -178,10 +180,10 @@ func TestNoReexchangeBeforeAuthentication(t *testing.T) {
 
 // Asking twice is asking once.
 func TestRekeyWhileAnExchangeIsUnderWay(t *testing.T) {
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.answerExchange(func() []byte { init := p.makeInit(); p.send(init); return init }())
-		p.send([]byte{80})
-		p.drain()
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.Exchange()
+		p.Send([]byte{80})
+		p.Drain()
 	})
 	var group sync.WaitGroup
 	for range 5 {
@@ -197,20 +199,20 @@ func TestRekeyWhileAnExchangeIsUnderWay(t *testing.T) {
 // K21: an exchange that never ends, whoever began it. Writers wait, memory is
 // bounded, and the timeout ends it.
 func TestReexchangeThatNeverEnds(t *testing.T) {
-	for name, begin := range map[string]func(c *transport.Conn, p *peer){
-		"begun by the server": func(_ *transport.Conn, p *peer) { p.send(p.makeInit()); p.drain() },
-		"begun by us":         func(c *transport.Conn, p *peer) { _ = c.Rekey(); p.drain() },
-		"no NEWKEYS":          func(_ *transport.Conn, p *peer) { p.script.newKeys = ignore; p.exchange(); p.drain() },
-		"ignores for ever": func(_ *transport.Conn, p *peer) {
-			p.send(p.makeInit())
-			go func() { _, _ = p.in.WriteTo(discard{}) }()
-			p.dripForever(p.seal(ignore))
+	for name, begin := range map[string]func(c *transport.Conn, p *sshtest.Peer){
+		"begun by the server": func(_ *transport.Conn, p *sshtest.Peer) { p.SendKexInit(); p.Drain() },
+		"begun by us":         func(c *transport.Conn, p *sshtest.Peer) { _ = c.Rekey(); p.Drain() },
+		"no NEWKEYS":          func(_ *transport.Conn, p *sshtest.Peer) { p.Instead(21, ignore); p.Exchange(); p.Drain() },
+		"ignores for ever": func(_ *transport.Conn, p *sshtest.Peer) {
+			p.SendKexInit()
+			go p.Drain()
+			dripForever(p, p.Seal(ignore))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ready := make(chan *transport.Conn, 1)
-				c := connected(t, transport.Config{HandshakeTimeout: 30 * time.Second}, &script{}, func(p *peer) {
+				c := connected(t, transport.Config{HandshakeTimeout: 30 * time.Second}, nil, func(p *sshtest.Peer) {
 					begin(<-ready, p)
 				})
 				start := time.Now()
@@ -245,13 +247,9 @@ func TestReexchangeThatNeverEnds(t *testing.T) {
 	}
 }
 
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
 // K2 and K3 in a re-exchange: nothing of the layers above, and no second one.
 func TestMessageThatIsOutOfPlaceInAReexchange(t *testing.T) {
-	init := (&peer{script: &script{}}).makeInit()
+	init := kexInit(curve)
 	for name, message := range misplaced {
 		t.Run(name, func(t *testing.T) { misplace(t, message) })
 	}
@@ -260,16 +258,15 @@ func TestMessageThatIsOutOfPlaceInAReexchange(t *testing.T) {
 }
 
 func misplace(t *testing.T, message []byte) {
-	for _, put := range []func(s *script){
-		func(s *script) { s.afterInit = [][]byte{message} },
-		func(s *script) { s.beforeReply = [][]byte{message} },
-		func(s *script) { s.afterReply = [][]byte{message, message} },
+	for _, put := range []func(p *sshtest.Peer){
+		func(p *sshtest.Peer) { p.After(20, message) },
+		func(p *sshtest.Peer) { p.Before(31, message) },
+		func(p *sshtest.Peer) { p.After(31, message, message) },
 	} {
-		s := &script{}
-		c := connected(t, transport.Config{}, s, func(p *peer) {
-			put(s)
-			p.exchange()
-			p.drain()
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+			put(p)
+			p.Exchange()
+			p.Drain()
 		})
 		_, err := c.ReadPacket()
 		require.ErrorAs(t, err, new(*transport.ProtocolError))
@@ -279,13 +276,13 @@ func misplace(t *testing.T, message []byte) {
 
 // What the server sent before it saw our KEXINIT is delivered in between.
 func TestDataThatCrossesOurKexInit(t *testing.T) {
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
-		p.expect(20) // and not answered yet
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		p.Receive(20) // and not answered yet
 		for n := range uint32(1000) {
-			p.send(binary.BigEndian.AppendUint32([]byte{94}, n))
+			p.Send(binary.BigEndian.AppendUint32([]byte{94}, n))
 		}
-		p.send(ping)
-		p.drain()
+		p.Send(ping)
+		p.Drain()
 	})
 	require.NoError(t, c.Rekey())
 	for n := range uint32(1000) {
@@ -300,14 +297,13 @@ func TestDataThatCrossesOurKexInit(t *testing.T) {
 func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan bool)
-		s := &script{}
-		c := client(t, transport.Config{}, s, func(p *peer) {
-			s.reply = func(m *kexReply) {
-				p.send(ssh.Marshal(m))
+		c := client(t, transport.Config{}, func(p *sshtest.Peer) {
+			p.KexReply = func(m *sshtest.KexECDHReplyMsg) {
+				p.Send(m)
 				<-release
 				runtime.Goexit()
 			}
-			p.handshake()
+			p.Handshake()
 		})
 		done := make(chan error, 1)
 		go func() { done <- c.Handshake(t.Context()) }()
@@ -324,10 +320,10 @@ func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
 // that: what the server asked before it saw our KEXINIT is answered behind it.
 func TestPingsThatCrossOurKexInit(t *testing.T) {
 	large := text(192, strings.Repeat("p", 30000))
-	authenticated := func(t *testing.T, run func(p *peer)) *transport.Conn {
-		c := connected(t, transport.Config{HandshakeTimeout: -1}, &script{}, func(p *peer) {
-			p.send([]byte{52})
-			p.receiveKexInit()
+	authenticated := func(t *testing.T, run func(p *sshtest.Peer)) *transport.Conn {
+		c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *sshtest.Peer) {
+			p.Send([]byte{52})
+			p.ReceiveKexInit()
 			run(p)
 		})
 		_, err := c.ReadPacket()
@@ -337,16 +333,15 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	}
 	t.Run("some", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := authenticated(t, func(p *peer) {
-				p.send(slicesRepeat(large, 10)...)
-				init := p.makeInit()
-				p.send(init)
-				p.answerKexInit(init)
+			c := authenticated(t, func(p *sshtest.Peer) {
+				p.Send(each(slices.Repeat([][]byte{large}, 10))...)
+				p.SendKexInit()
+				p.FinishKex()
 				for range 10 {
-					p.expect(193)
+					p.Receive(193)
 				}
-				p.send([]byte{80})
-				p.drain()
+				p.Send([]byte{80})
+				p.Drain()
 			})
 			p, err := c.ReadPacket()
 			require.NoError(t, err)
@@ -355,9 +350,9 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	})
 	t.Run("too many", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := authenticated(t, func(p *peer) {
-				p.send(slicesRepeat(large, 100)...)
-				p.drain()
+			c := authenticated(t, func(p *sshtest.Peer) {
+				p.Send(each(slices.Repeat([][]byte{large}, 100))...)
+				p.Drain()
 			})
 			_, err := c.ReadPacket()
 			require.ErrorAs(t, err, new(*transport.ProtocolError))
@@ -367,14 +362,14 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	t.Run("the exchange begins while the reader waits", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ask, listen := make(chan bool), make(chan bool)
-			c := connected(t, transport.Config{HandshakeTimeout: -1}, &script{}, func(p *peer) {
-				p.send([]byte{52})
+			c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *sshtest.Peer) {
+				p.Send([]byte{52})
 				<-ask
-				p.send(slicesRepeat(large, 6)...)
+				p.Send(each(slices.Repeat([][]byte{large}, 6))...)
 				<-listen
-				p.exchange()
-				p.send([]byte{80})
-				p.drain()
+				p.Exchange()
+				p.Send([]byte{80})
+				p.Drain()
 			})
 			_, err := c.ReadPacket()
 			require.NoError(t, err)

@@ -27,7 +27,7 @@ func TestVersionsThatAreAccepted(t *testing.T) {
 		"hyphens in software": {"SSH-2.0-a-b-c\r\n", "SSH-2.0-a-b-c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, &script{greeting: test.greeting}, func(p *peer) { p.drain() })
+			c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = test.greeting }, drain)
 			require.Equal(t, test.version, c.State().ServerVersion)
 		})
 	}
@@ -52,7 +52,7 @@ func TestVersionsThatAreRefused(t *testing.T) {
 		"V4 HTTP":                {strings.Repeat("HTTP/1.1 400 Bad Request\r\n", 1024), `"HTTP/1.1 400 Bad Request\r\n"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := refused(t, transport.Config{}, &script{greeting: test.greeting})
+			err := refused(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = test.greeting })
 			require.ErrorAs(t, err, new(*transport.ProtocolError))
 			require.ErrorContains(t, err, test.says)
 			require.Less(t, len(err.Error()), 1200)
@@ -70,10 +70,9 @@ func TestServerThatTurnsUsAway(t *testing.T) {
 		"\x15\x03\x01\x00\x02\x02\x28", // a TLS alert
 	} {
 		t.Run(words, func(t *testing.T) {
-			c := client(t, transport.Config{}, &script{}, func(p *peer) {
-				_, err := p.in.ReadString('\n')
-				p.check(err)
-				p.raw([]byte(words))
+			c := client(t, transport.Config{}, func(p *sshtest.Peer) {
+				p.ReceiveVersion()
+				p.SendRaw([]byte(words))
 			})
 			err := c.Handshake(t.Context())
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -109,10 +108,11 @@ func TestServerThatHangsUpInTheHandshake(t *testing.T) {
 		near, far := sshtest.Pipe()
 		over := make(chan *cutter, 1)
 		cut := &cutter{Conn: far, left: left}
-		playOver(t, cut, &script{}, func(p *peer) {
+		s := scripted(t, func(p *sshtest.Peer) {
 			defer func() { over <- cut }()
-			p.handshake()
+			p.Handshake()
 		})
+		go s.ServeConn(cut)
 		c := transport.Client(near, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 		err = c.Handshake(t.Context())
 		if err != nil {

@@ -19,14 +19,12 @@ import (
 )
 
 // counted returns a client after its handshake, over a connection that counts.
-func counted(t *testing.T, run func(p *peer)) (*transport.Conn, *counter) {
+func counted(t *testing.T, run func(p *sshtest.Peer)) (*transport.Conn, *counter) {
 	t.Helper()
-	near, far := sshtest.Pipe()
-	playOver(t, far, &script{}, func(p *peer) {
-		p.handshake()
+	below := &counter{Conn: dial(t, scripted(t, func(p *sshtest.Peer) {
+		p.Handshake()
 		run(p)
-	})
-	below := &counter{Conn: near}
+	}))}
 	c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 	t.Cleanup(func() { c.Close() })
 	require.NoError(t, c.Handshake(t.Context()))
@@ -34,7 +32,7 @@ func counted(t *testing.T, run func(p *peer)) (*transport.Conn, *counter) {
 }
 
 func TestHandshakeIsThreeWrites(t *testing.T) {
-	_, below := counted(t, func(p *peer) { p.drain() })
+	_, below := counted(t, drain)
 	require.Equal(t, 3, below.count(), "version and KEXINIT, first message of the method, NEWKEYS")
 }
 
@@ -46,13 +44,13 @@ func TestManyPacketsAreFewWrites(t *testing.T) {
 	// One packet larger than the whole buffer, among small ones.
 	packets = append(packets, bytes.Repeat([]byte{95}, 200000), []byte{96})
 	got := make(chan [][]byte, 1)
-	c, below := counted(t, func(p *peer) {
+	c, below := counted(t, func(p *sshtest.Peer) {
 		var all [][]byte
 		for range packets {
-			all = append(all, bytes.Clone(p.receive()))
+			all = append(all, p.Receive())
 		}
 		got <- all
-		p.drain()
+		p.Drain()
 	})
 	before := below.count()
 	require.NoError(t, c.WritePackets(packets...))
@@ -64,12 +62,12 @@ func TestManyPacketsAreFewWrites(t *testing.T) {
 }
 
 func TestServiceRequestLeavesWithTheNextPacket(t *testing.T) {
-	c, below := counted(t, func(p *peer) {
-		p.expect(5)
-		p.expect(50)
-		p.expect(90)
-		p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{52})
-		p.drain()
+	c, below := counted(t, func(p *sshtest.Peer) {
+		p.Receive(5)
+		p.Receive(50)
+		p.Receive(90)
+		p.Send([]byte("\x06\x00\x00\x00\x01x"), []byte{52})
+		p.Drain()
 	})
 	before := below.count()
 	require.NoError(t, c.RequestService("x"))
@@ -83,10 +81,10 @@ func TestServiceRequestLeavesWithTheNextPacket(t *testing.T) {
 }
 
 func TestServiceRequestLeavesBeforeARead(t *testing.T) {
-	c, _ := counted(t, func(p *peer) {
-		p.expect(5)
-		p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
-		p.drain()
+	c, _ := counted(t, func(p *sshtest.Peer) {
+		p.Receive(5)
+		p.Send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
+		p.Drain()
 	})
 	require.NoError(t, c.RequestService("x"))
 	packet, err := c.ReadPacket()
@@ -96,10 +94,10 @@ func TestServiceRequestLeavesBeforeARead(t *testing.T) {
 
 func TestServiceRequestDoesNotWaitForAPacketWhileSomebodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := counted(t, func(p *peer) {
-			p.expect(5)
-			p.send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
-			p.drain()
+		c, _ := counted(t, func(p *sshtest.Peer) {
+			p.Receive(5)
+			p.Send([]byte("\x06\x00\x00\x00\x01x"), []byte{80})
+			p.Drain()
 		})
 		read := make(chan error, 1)
 		go func() {
@@ -114,12 +112,12 @@ func TestServiceRequestDoesNotWaitForAPacketWhileSomebodyReads(t *testing.T) {
 }
 
 func TestServiceCanBeWaitedFor(t *testing.T) {
-	c, _ := counted(t, func(p *peer) {
-		p.expect(5)
-		p.send([]byte{2, 0, 0, 0, 0}, []byte("\x06\x00\x00\x00\x01x"))
-		p.expect(50)
-		p.send([]byte{52})
-		p.drain()
+	c, _ := counted(t, func(p *sshtest.Peer) {
+		p.Receive(5)
+		p.Send([]byte{2, 0, 0, 0, 0}, []byte("\x06\x00\x00\x00\x01x"))
+		p.Receive(50)
+		p.Send([]byte{52})
+		p.Drain()
 	})
 	require.NoError(t, c.AwaitService(), "none was requested")
 	require.NoError(t, c.RequestService("x"))
@@ -139,10 +137,10 @@ func TestServiceThatIsNotAccepted(t *testing.T) {
 		"goodbye":                []byte("\x01\x00\x00\x00\x07\x00\x00\x00\x02no\x00\x00\x00\x00"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := counted(t, func(p *peer) {
-				p.expect(5)
-				p.send(answer)
-				p.drain()
+			c, _ := counted(t, func(p *sshtest.Peer) {
+				p.Receive(5)
+				p.Send(answer)
+				p.Drain()
 			})
 			require.NoError(t, c.RequestService("x"))
 			err := c.AwaitService()
@@ -154,9 +152,9 @@ func TestServiceThatIsNotAccepted(t *testing.T) {
 
 func TestServiceRequestIsSentBeforeAFarewell(t *testing.T) {
 	last := make(chan byte, 2)
-	c, _ := counted(t, func(p *peer) {
-		last <- p.receiveAny()[0]
-		last <- p.receiveAny()[0]
+	c, _ := counted(t, func(p *sshtest.Peer) {
+		last <- p.Receive(5)[0]
+		last <- p.Receive(1)[0]
 	})
 	require.NoError(t, c.RequestService("x"))
 	require.NoError(t, c.Close())
@@ -166,7 +164,7 @@ func TestServiceRequestIsSentBeforeAFarewell(t *testing.T) {
 
 func TestPacketIsNotRetained(t *testing.T) {
 	got := make(chan []byte, 1)
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) { got <- bytes.Clone(p.receive()); p.drain() })
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) { got <- p.Receive(); p.Drain() })
 	packet := []byte{80, 1, 2, 3}
 	require.NoError(t, c.WritePacket(packet))
 	require.Equal(t, []byte{80, 1, 2, 3}, packet, "nor changed")
@@ -176,9 +174,9 @@ func TestPacketIsNotRetained(t *testing.T) {
 
 // A connection that takes no more may still have something to say.
 func TestFailedWriteLeavesReadingPossible(t *testing.T) {
-	c, below := counted(t, func(p *peer) {
-		p.send([]byte{80, 1}, []byte{80, 2})
-		p.drain()
+	c, below := counted(t, func(p *sshtest.Peer) {
+		p.Send([]byte{80, 1}, []byte{80, 2})
+		p.Drain()
 	})
 	p, err := c.ReadPacket()
 	require.NoError(t, err)
@@ -201,7 +199,7 @@ func TestFailedWriteLeavesReadingPossible(t *testing.T) {
 // An exchange needs both directions.
 func TestFailedWriteInAReexchangeEndsTheConnection(t *testing.T) {
 	begin := make(chan bool)
-	c, below := counted(t, func(p *peer) { <-begin; p.exchange() })
+	c, below := counted(t, func(p *sshtest.Peer) { <-begin; p.Exchange() })
 	below.fail()
 	close(begin)
 	_, err := c.ReadPacket()
@@ -213,10 +211,10 @@ func TestFailedWriteInAReexchangeEndsTheConnection(t *testing.T) {
 func TestConcurrentWritersDoNotMix(t *testing.T) {
 	const writers, each = 8, 200
 	bad := make(chan string, 1)
-	c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 		next := map[byte]uint32{}
 		for range writers * each {
-			b := p.receive()
+			b := p.Receive()
 			if n := binary.BigEndian.Uint32(b[2:]); n != next[b[1]] || len(b) != int(6+n*7) {
 				bad <- "out of order"
 				return
@@ -224,7 +222,7 @@ func TestConcurrentWritersDoNotMix(t *testing.T) {
 			next[b[1]]++
 		}
 		close(bad)
-		p.drain()
+		p.Drain()
 	})
 	var group sync.WaitGroup
 	for w := range writers {
@@ -245,9 +243,9 @@ func TestConcurrentWritersDoNotMix(t *testing.T) {
 func TestBlockedWriterLearnsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan bool)
-		c := connected(t, transport.Config{}, &script{}, func(p *peer) {
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 			<-leave
-			p.send([]byte{1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0})
+			p.Send([]byte{1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0})
 			<-leave // to hang up now would fail the writer first
 		})
 		written := make(chan error, 1)
@@ -290,9 +288,7 @@ func (d *deaf) Close() error {
 
 func TestCloseDoesNotRelyOnDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := sshtest.Pipe()
-		playOver(t, far, &script{}, func(p *peer) { p.handshake(); p.drain() })
-		below := &deaf{Conn: near, closed: make(chan struct{})}
+		below := &deaf{Conn: dial(t, scripted(t, honest)), closed: make(chan struct{})}
 		c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 		require.NoError(t, c.Handshake(t.Context()))
 		below.stuck.Store(true)
@@ -304,15 +300,15 @@ func TestCloseDoesNotRelyOnDeadlines(t *testing.T) {
 
 // Nobody can get the answers any more, and the reader must not wait for that.
 func TestAnswersThatCannotBeWrittenDoNotStopTheReader(t *testing.T) {
-	c, below := counted(t, func(p *peer) {
-		p.send([]byte{52}, []byte{80, 1})
+	c, below := counted(t, func(p *sshtest.Peer) {
+		p.Send([]byte{52}, []byte{80, 1})
 		for range 6 {
-			p.send(ssh.Marshal(struct {
+			p.Send(ssh.Marshal(struct {
 				Data []byte `sshtype:"192"`
 			}{make([]byte, 30000)}))
 		}
-		p.send([]byte{80, 2})
-		p.drain()
+		p.Send([]byte{80, 2})
+		p.Drain()
 	})
 	for _, want := range [][]byte{{52}, {80, 1}} {
 		p, err := c.ReadPacket()
@@ -339,7 +335,7 @@ func TestWaitForVersion(t *testing.T) {
 			go func() { done <- c.Handshake(t.Context()) }()
 			synctest.Wait()
 			require.Equal(t, !wait, below.count() == 1, "nobody has heard of the server yet")
-			playOver(t, far, &script{}, func(p *peer) { p.handshake(); p.drain() })
+			go scripted(t, honest).ServeConn(far)
 			require.NoError(t, <-done)
 			require.NoError(t, c.Close())
 		}
