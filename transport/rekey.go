@@ -7,16 +7,19 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Rekey starts a key re-exchange, unless one is under way. It returns once our
-// KEXINIT was sent; the exchange ends in ReadPacket, and until then WritePacket
-// waits. If it takes longer than Config.HandshakeTimeout the connection ends
-// with a [*BudgetError].
+// Rekey starts a key re-exchange, unless one is under way, the first one too.
+// It returns once our KEXINIT was sent; the exchange ends in ReadPacket, and
+// until then WritePacket waits. So it is not for a time when one goroutine
+// writes and reads in turn, as in authentication. If the exchange takes longer
+// than Config.HandshakeTimeout the connection ends with a [*BudgetError].
 func (c *Conn) Rekey() (err error) {
-	if err := c.lockForData(); err != nil {
+	if err := c.lockWriter(); err != nil {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
-	if c.exchanging() {
+	// Without waiting for its end: of many who ask at once, each would start
+	// another one.
+	if c.w.exchange != nil || c.exchanging() {
 		return nil
 	}
 	return c.startExchange()
