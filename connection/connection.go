@@ -55,7 +55,8 @@ const readGrace = time.Second
 //     messages are passed over.
 //   - ReadPacketNotify(waiting func()) ([]byte, error) is called in place of
 //     ReadPacket, and calls waiting before it waits for the peer, so that many
-//     packets can be dealt with before anybody is woken.
+//     packets can be dealt with before anybody is woken. That it waits twice
+//     in one call is a sign of life: something came, if not for us.
 //   - Opened() <-chan struct{} says when there is something to read: nothing is
 //     read before that channel is closed, nor is the peer asked for a sign of
 //     life. So a connection can write while the layer below is still at work.
@@ -77,7 +78,7 @@ type Conn struct {
 
 	readDone chan struct{} // closed when the read loop has ended
 	done     chan struct{} // closed when every waiting call has been told of the end
-	heard    atomic.Uint32 // packets since the last keepalive tick; counts no further than 2
+	heard    atomic.Uint32 // signs of life since the last keepalive tick; counts no further than 2
 
 	requests requestQueue // the peer's global requests
 
@@ -211,8 +212,17 @@ func (c *Conn) readLoop() {
 		ReadPacketNotify(waiting func()) ([]byte, error)
 	}); ok {
 		c.gathers = true
-		wake := c.wakeReaders
-		read = func() ([]byte, error) { return t.ReadPacketNotify(wake) }
+		waits := 0
+		waiting := func() {
+			c.wakeReaders()
+			if waits++; waits > 1 { // a key exchange, say, in which nothing can be asked
+				c.hear()
+			}
+		}
+		read = func() ([]byte, error) {
+			waits = 0
+			return t.ReadPacketNotify(waiting)
+		}
 	}
 	for {
 		packet, err := read()
@@ -220,9 +230,7 @@ func (c *Conn) readLoop() {
 			c.end(transportError(err))
 			return
 		}
-		if c.heard.Load() < 2 {
-			c.heard.Add(1)
-		}
+		c.hear()
 		if err := c.dispatch(packet); err != nil {
 			c.end(err)
 			return

@@ -48,6 +48,13 @@ func (c *Conn) startKeepAlive() {
 	}
 }
 
+// hear counts a sign of life. It is the read loop's.
+func (c *Conn) hear() {
+	if c.heard.Load() < 2 {
+		c.heard.Add(1)
+	}
+}
+
 // askAlive has the write loop ask when it next can. It counts as asked when the
 // peer takes nothing, which is no sign of life either.
 func (o *outbox) askAlive() {
