@@ -35,6 +35,8 @@ var rules = map[string]rule{
 		"the façade joins the layers; which verifier judges the host key is the caller's choice"},
 	"internal/bench": {[]string{".", "transport", "userauth", "sshtest"},
 		"it measures the façade as a user's program would use it, against the servers of the harness"},
+	"internal/storm": {nil,
+		"it has nothing but tests"},
 	"internal/archtest": {nil,
 		"it reads source files and needs none of what they declare"},
 }
