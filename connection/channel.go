@@ -30,6 +30,7 @@ type Channel struct {
 
 	done    chan struct{} // closed at the end, see Done
 	doneErr error         // valid after done
+	given   chan struct{} // closed with closed: given up, nobody is to wait for the peer
 
 	// The receiving half.
 	mu           sync.Mutex
@@ -75,6 +76,7 @@ func (c *Conn) newChannel(h RequestFunc) *Channel {
 		limit:  c.config.Window,
 		opened: make(chan struct{}),
 		done:   make(chan struct{}),
+		given:  make(chan struct{}),
 	}
 	ch.requests = requestQueue{conn: c, channel: ch, handler: h}
 	ch.stdout.ready.L = &ch.mu
@@ -184,7 +186,10 @@ func (c *Channel) Close() error {
 func (c *Channel) discard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		close(c.given)
+	}
 	c.stdout.close()
 	c.stderr.close()
 	c.readDeadline.stop()
@@ -207,7 +212,8 @@ func (c *Channel) sendClose(why error) {
 func (c *Channel) endSending(why error) {
 	c.replies.fail(why)
 	c.writeDeadline.stop()
-	c.wakeWriters()
+	c.sendable.Broadcast()
+	c.conn.out.room.Broadcast() // requests wait there too
 }
 
 // Done returns a channel that is closed at the end of this one: when the peer
@@ -224,12 +230,21 @@ func (c *Channel) AtEOF() bool {
 	return c.eof
 }
 
-// Wait blocks until [Channel.Done] is closed. It returns nil when the peer
-// closed the channel, the cause when the connection ended first, the
-// [*OpenError] of a presumed channel that the peer refused, and a
-// [*ProtocolError] when the peer sent data after its EOF, which was dropped.
+// Wait blocks until [Channel.Done] is closed, or until our own [Channel.Close],
+// of which it returns [net.ErrClosed]. It returns nil when the peer closed the
+// channel, the cause when the connection ended first, the [*OpenError] of a
+// presumed channel that the peer refused, and a [*ProtocolError] when the peer
+// sent data after its EOF, which was dropped.
 func (c *Channel) Wait() error {
-	<-c.done
+	select {
+	case <-c.done:
+	case <-c.given:
+		select {
+		case <-c.done:
+		default:
+			return errChannelClosed
+		}
+	}
 	return c.doneErr
 }
 

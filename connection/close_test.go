@@ -117,14 +117,15 @@ func TestCloseOfTheChannelReachesItsCalls(t *testing.T) {
 		require.NoError(t, ch.Close())
 		synctest.Wait()
 		for name, done := range waiting {
-			if name == "OpenChannel" || name == "global" || name == "Wait" {
+			if name == "OpenChannel" || name == "global" {
 				require.Empty(t, done, name)
 				continue
 			}
 			require.ErrorIs(t, <-done, net.ErrClosed, name)
 		}
 		p.send(&closeMsg{id})
-		require.NoError(t, <-waiting["Wait"])
+		<-ch.Done()
+		require.NoError(t, ch.Wait())
 	})
 }
 
@@ -308,7 +309,7 @@ func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, ch.Close())
 			p.send(&closeMsg{id})
-			require.NoError(t, ch.Wait())
+			<-ch.Done()
 			synctest.Wait()
 			require.Equal(t, before+i+1, runtime.NumGoroutine())
 		}

@@ -94,6 +94,7 @@ type Conn struct {
 	keepAlive       *time.Timer // nil when off
 	closing         bool        // Close has been called
 	ended           bool
+	writeErr        error // what the write loop has failed with, before the end
 	cause           error // nil also when our own Close was the end
 }
 
@@ -168,7 +169,7 @@ func (c *Conn) end(cause error) error {
 	}
 	c.ended = true
 	if !c.closing {
-		c.cause = cause
+		c.cause = c.firstCause(cause)
 	}
 	cause = c.cause
 	channels := c.channels
@@ -187,6 +188,21 @@ func (c *Conn) end(cause error) error {
 	c.requests.finish(nil)
 	close(c.done)
 	return c.t.Close()
+}
+
+// firstCause makes calls that wait for the peer fail with what those that write
+// have failed with before, if they have: the end of what could be read says
+// nothing beside that, and a farewell of the peer's says more. The caller holds
+// mu.
+func (c *Conn) firstCause(cause error) error {
+	switch first := c.writeErr; {
+	case first == nil || cause.Error() == first.Error():
+		return cause
+	case errors.Is(cause, io.ErrUnexpectedEOF):
+		return first
+	default:
+		return fmt.Errorf("%w (after a write: %w)", cause, first)
+	}
 }
 
 // closed returns what a call gets after the end of the connection.
@@ -243,7 +259,7 @@ func (c *Conn) readLoop() {
 // were dealt with. It is the read loop's, as wakeReaders is.
 func (c *Conn) wake(s *stream) {
 	if !c.gathers {
-		s.ready.Broadcast()
+		s.ready.Signal()
 	} else if !s.due {
 		s.due = true
 		c.toWake = append(c.toWake, s)
@@ -254,7 +270,7 @@ func (c *Conn) wake(s *stream) {
 func (c *Conn) wakeReaders() {
 	for i, s := range c.toWake {
 		s.due = false
-		s.ready.Broadcast()
+		s.ready.Signal()
 		c.toWake[i] = nil
 	}
 	c.toWake = c.toWake[:0]
@@ -286,6 +302,13 @@ func (c *Conn) writeLoop() {
 // writeFailed lets every sender fail at once, and the reader take what the
 // peer had sent before it went.
 func (c *Conn) writeFailed(cause error) {
+	c.mu.Lock()
+	if c.ended {
+		cause = c.cause
+	} else {
+		c.writeErr = cause
+	}
+	c.mu.Unlock()
 	c.out.fail(closedBy(cause))
 	timer := time.AfterFunc(readGrace, func() { c.end(cause) })
 	<-c.done

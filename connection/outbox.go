@@ -267,6 +267,7 @@ func (o *outbox) stop(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(err)
+	o.err = err // which may say more than what a write has failed with
 	o.stopped = true
 	o.progress.Broadcast()
 	o.queue = nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -175,3 +176,15 @@ func call(f func() error) <-chan error {
 func marshal(m any) []byte { return ssh.Marshal(m) }
 
 func u32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+// fill stops reading, and has the connection queue requests until there is room
+// for no more.
+func (p *peer) fill(c *connection.Conn) {
+	p.t.Helper()
+	p.in.setLimit(-1)
+	for range 5 {
+		_, err := c.SendRequest(p.t.Context(), "x", false, make([]byte, 100<<10))
+		require.NoError(p.t, err)
+		synctest.Wait()
+	}
+}
