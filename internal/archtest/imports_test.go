@@ -37,6 +37,8 @@ var rules = map[string]rule{
 		"it measures the façade as a user's program would use it, against the servers of the harness"},
 	"internal/storm": {nil,
 		"it has nothing but tests"},
+	"internal/waittest": {nil,
+		"it knows of a call no more than how to wait for its end"},
 	"internal/archtest": {nil,
 		"it reads source files and needs none of what they declare"},
 }
