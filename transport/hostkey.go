@@ -19,7 +19,9 @@ import (
 // holds the private key and before anything secret is sent. addr is
 // Config.Addr, remote the address of the connection below. The key is a
 // *ssh.Certificate if the server has shown one, of which nothing but the proof
-// of possession has been checked. ctx is that of Handshake.
+// of possession has been checked. ctx ends with that of Handshake, with its
+// timeout and with Close. Nobody reads meanwhile: that the server has gone is
+// found afterwards.
 type HostKeyVerifier interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }
@@ -134,6 +136,8 @@ func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 	}
 	c.stopWaiting() // for the server
 	defer c.startWaiting()
+	ctx, cancel := c.untilEnd(ctx)
+	defer cancel()
 	if err := c.config.HostKey.VerifyHostKey(ctx, c.config.Addr, c.conn.RemoteAddr(), key); err != nil {
 		return refuse(err)
 	}

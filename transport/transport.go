@@ -20,6 +20,8 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -154,6 +156,9 @@ func (c *Conn) fail(cause error) {
 		if e, ok := cause.(*endError); ok { // what the reader gets of a poisoned sending direction
 			cause = e.cause
 		}
+		if e := c.w.failed.Load(); e != nil && errors.Is(cause, io.ErrUnexpectedEOF) {
+			cause = e.cause // after a reset, which a write has met first, there is nothing to read but an end
+		}
 		c.cause = cause
 		close(c.done)
 		c.conn.Close()
@@ -161,6 +166,23 @@ func (c *Conn) fail(cause error) {
 		c.budget.close()
 		c.endExchange()
 	})
+}
+
+// Done returns a channel that is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// untilEnd returns a context that ends with the connection too, for a function
+// of the user's to wait by. The goroutine ends with that function.
+func (c *Conn) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-c.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // alive returns nil while the connection has not ended.

@@ -28,8 +28,9 @@ type writeHalf struct {
 	held    []byte
 	holding atomic.Bool
 
-	err     error // what every later call gets: the direction is poisoned
-	greeted bool  // our version has been sent, so the peer expects packets
+	err     error                    // what every later call gets: the direction is poisoned
+	failed  atomic.Pointer[endError] // err where the end of the connection was not its cause; for the reader
+	greeted bool                     // our version has been sent, so the peer expects packets
 
 	// exchange is the key exchange under way: from our KEXINIT to our NEWKEYS
 	// nothing of the layers above may be sent, RFC 4253 section 7.1. It is set
@@ -140,7 +141,9 @@ func (c *Conn) unlockWriter(err error) error {
 		if ended := c.alive(); ended != nil {
 			err = ended
 		} else {
-			err = &endError{cause: err}
+			failed := &endError{cause: err}
+			c.w.failed.CompareAndSwap(nil, failed)
+			err = failed
 		}
 		if c.w.err == nil {
 			c.w.err = err
