@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -39,8 +40,10 @@ const (
 // Transport is what authentication needs from the transport protocol. It is
 // used by one goroutine at a time, but for Close. If it also has the method
 // WritePackets(packets ...[]byte) error, which sends several messages at once,
-// then that is used for what leaves in one flight. [Config].AwaitService takes
-// one with the method AwaitService() error.
+// then that is used for what leaves in one flight. If it has the method Done()
+// <-chan struct{}, whose channel is closed when it ends, then that ends the
+// context of the functions in [Config] as well. [Config].AwaitService takes one
+// with the method AwaitService() error.
 type Transport interface {
 	// RequestService sends a service request and does not wait. ReadPacket
 	// consumes the server's acceptance.
@@ -152,7 +155,28 @@ func Authenticate(ctx context.Context, t Transport, config *Config) (err error) 
 			return l.failure(err)
 		}
 	}
-	return l.run(ctx)
+	untilEnd, cancel := l.untilEnd(ctx)
+	defer cancel(nil)
+	return l.run(untilEnd)
+}
+
+// errEnded is why a function of the user's was told to stop.
+var errEnded = fmt.Errorf("the transport has ended: %w", net.ErrClosed)
+
+// untilEnd returns a context for the functions of the user's: it ends with the
+// transport too, if that tells.
+func (l *login) untilEnd(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if t, ok := l.t.(interface{ Done() <-chan struct{} }); ok {
+		go func() {
+			select {
+			case <-t.Done():
+				cancel(errEnded)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
 }
 
 // contextError returns ctx's error, with its cause where that says more.
@@ -248,6 +272,8 @@ func (l *login) try(ctx context.Context, x *Exchange) (Status, error) {
 	switch {
 	case l.err != nil:
 		err = l.err
+	case err != nil && context.Cause(ctx) == errEnded:
+		err = l.fail(errEnded)
 	case errors.Is(err, ErrSkip):
 		skipped, err = err, nil
 	case err != nil:
