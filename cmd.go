@@ -235,8 +235,8 @@ func (c *Cmd) interrupt() {
 		c.terminate(max(delay, signalGrace))
 	}
 	<-ctx.Done()
-	c.Session.Close()
 	c.stop()
+	c.Session.Close()
 }
 
 // terminate sends the signal TERM, unless the peer is not reading for so long.

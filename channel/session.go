@@ -28,11 +28,21 @@ type Session struct {
 	closing context.Context // ends at the beginning of our own Close
 	close   context.CancelFunc
 
-	mu      sync.Mutex
+	sending turn       // guards the next two, while a request that will be answered is sent
 	asked   []question // sent, answer not collected
 	started bool
-	refused error      // what Started has found
-	exit    *ExitError // the first exit-status or exit-signal; nil: none came
+
+	collecting turn  // guards the next one, while Started waits for the answers
+	refused    error // what Started has found
+
+	mu   sync.Mutex // guards exit
+	exit *ExitError // the first exit-status or exit-signal; nil: none came
+}
+
+func newSession() *Session {
+	s := &Session{sending: make(turn, 1), collecting: make(turn, 1)}
+	s.closing, s.close = context.WithCancel(context.Background())
+	return s
 }
 
 // question is a request whose answer somebody has yet to collect.
@@ -44,8 +54,7 @@ type question struct {
 // NewSession opens a session channel. It does not run anything yet. When ctx
 // ends, its error is returned; afterwards ctx has no effect on the session.
 func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
-	s := new(Session)
-	s.closing, s.close = context.WithCancel(context.Background())
+	s := newSession()
 	ch, err := c.OpenChannel(ctx, "session", nil, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)
@@ -59,8 +68,7 @@ func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 // does: the open, all requests and a little input can leave in one flight. That
 // the session was refused, Started tells.
 func PresumeSession(ctx context.Context, c *connection.Conn, number uint32) (*Session, error) {
-	s := new(Session)
-	s.closing, s.close = context.WithCancel(context.Background())
+	s := newSession()
 	ch, err := c.PresumeChannel(ctx, "session", nil, number, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)
@@ -131,7 +139,8 @@ func (s *Session) Signal(ctx context.Context, sig ssh.Signal) error {
 // Wait waits until the server has closed the channel, and tells how the
 // command ended: nil for status 0, an [*ExitError] for another one or a signal.
 // When neither came the error is [ErrNoExitStatus], and if that is because the
-// connection was lost, the cause too. A command is never taken for well ended
+// connection was lost, the cause too; if it is because of our own Close, which
+// ends the wait, net.ErrClosed. A command is never taken for well ended
 // whose output may be cut short: a connection that is lost before the server has
 // said that there is no more output is an error, whatever the status.
 //
@@ -144,6 +153,7 @@ func (s *Session) Wait(ctx context.Context) error {
 	default:
 		select {
 		case <-s.Done():
+		case <-s.closing.Done():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -167,15 +177,38 @@ func (s *Session) Wait(ctx context.Context) error {
 
 // ask sends a request whose answer start collects.
 func (s *Session) ask(ctx context.Context, what, name string, payload []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.sending.take(ctx); err != nil {
+		return wrap(what, err)
+	}
+	defer s.sending.pass()
 	if s.started {
 		return errStarted(what)
 	}
 	return s.send(ctx, what, name, payload)
 }
 
-// send is called with mu held: requests go out in the order of s.asked.
+// turn is a lock whose holder may have to wait, so that those who wait for him
+// can be let go. The Close of the session does that through the holder.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) pass() { <-t }
+
+// send is called by whoever has the turn: requests go out in the order of
+// s.asked.
 func (s *Session) send(ctx context.Context, what, name string, payload []byte) error {
 	pending, err := s.SendRequest(ctx, name, true, payload)
 	if err != nil {
@@ -191,8 +224,11 @@ func errStarted(what string) error {
 
 // begin sends the request that sets the session going.
 func (s *Session) begin(ctx context.Context, what, name string, payload []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.sending.take(ctx); err != nil {
+		s.Close()
+		return wrap(what, err)
+	}
+	defer s.sending.pass()
 	if s.started {
 		return errStarted(what)
 	}
@@ -210,11 +246,17 @@ func (s *Session) begin(ctx context.Context, what, name string, payload []byte) 
 // counts, so that a RequestError of another name than "exec" says that the
 // command itself was not refused. Further calls return the same.
 func (s *Session) Started(ctx context.Context) error {
-	s.mu.Lock()
+	if err := s.collecting.take(ctx); err != nil {
+		return wrap("start", err)
+	}
+	defer s.collecting.pass()
+	if err := s.sending.take(ctx); err != nil {
+		return wrap("start", err)
+	}
+	failed := s.refused
 	asked := s.asked
 	s.asked = nil
-	failed := s.refused
-	s.mu.Unlock()
+	s.sending.pass()
 	for _, q := range asked {
 		if _, err := q.pending.Wait(ctx); err != nil {
 			failed = wrap(q.what, err)
@@ -224,8 +266,6 @@ func (s *Session) Started(ctx context.Context) error {
 		return nil
 	}
 	s.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.refused = failed
 	return failed
 }
