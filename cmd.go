@@ -57,7 +57,8 @@ type Cmd struct {
 	PTY *channel.PTY
 
 	// Cancel is called when the context has ended while the command runs; nil
-	// sends it the signal TERM. Its error is ignored.
+	// sends it the signal TERM. Its error is ignored. It is waited for as long
+	// as WaitDelay says, and for 50 ms where that is less.
 	Cancel func() error
 
 	// WaitDelay is how long the command may go on after that, before its
@@ -229,21 +230,24 @@ func (c *Cmd) interrupt() {
 	}
 	ctx, cancel := context.WithTimeout(c.running, max(delay, 0))
 	defer cancel()
-	if c.Cancel != nil {
-		_ = c.Cancel()
-	} else {
-		c.terminate(max(delay, signalGrace))
+	grace, stop := context.WithTimeout(c.running, max(delay, signalGrace))
+	defer stop()
+	cancelCommand := c.Cancel
+	if cancelCommand == nil {
+		cancelCommand = func() error { return c.Session.Signal(grace, ssh.SIGTERM) }
+	}
+	asked := make(chan struct{})
+	go func() { // a Cancel that does not return shall not keep the session
+		defer close(asked)
+		_ = cancelCommand()
+	}()
+	select {
+	case <-asked:
+	case <-grace.Done():
 	}
 	<-ctx.Done()
 	c.stop()
 	c.Session.Close()
-}
-
-// terminate sends the signal TERM, unless the peer is not reading for so long.
-func (c *Cmd) terminate(grace time.Duration) {
-	ctx, cancel := context.WithTimeout(c.running, grace)
-	defer cancel()
-	_ = c.Session.Signal(ctx, ssh.SIGTERM)
 }
 
 // Output runs the command and returns its standard output. Where Stderr is nil,

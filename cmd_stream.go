@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync"
 
@@ -198,23 +199,24 @@ func (t *tail) bytes() []byte {
 }
 
 // StdinPipe returns a writer to the command's standard input. Close ends that
-// input. Writes wait for Start.
+// input. Writes wait for Start, as long as the context has not ended.
 func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 	if c.Stdin != nil || c.called || c.streams.stdinPiped {
 		return nil, errors.New("nacre: StdinPipe comes too late, or Stdin is set already")
 	}
 	c.streams.stdinPiped = true
-	return &stdinPipe{c}, nil
+	return &stdinPipe{c.newPipe()}, nil
 }
 
 // StdoutPipe returns a reader of the command's standard output, to be read to
-// its end before Wait is called. Reads wait for Start. Close drops the rest.
+// its end before Wait is called. Reads wait for Start, as long as the context has
+// not ended. Close drops the rest.
 func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
 	if c.Stdout != nil || c.called || c.streams.stdoutPiped {
 		return nil, errors.New("nacre: StdoutPipe comes too late, or Stdout is set already")
 	}
 	c.streams.stdoutPiped = true
-	return &outputPipe{c, func(s *channel.Session) output { return stdout{s} }}, nil
+	return &outputPipe{c.newPipe(), func(s *channel.Session) output { return stdout{s} }}, nil
 }
 
 // StderrPipe is StdoutPipe for the standard error.
@@ -223,18 +225,43 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 		return nil, errors.New("nacre: StderrPipe comes too late, or Stderr is set already")
 	}
 	c.streams.stderrPiped = true
-	return &outputPipe{c, func(s *channel.Session) output { return s.Stderr() }}, nil
+	return &outputPipe{c.newPipe(), func(s *channel.Session) output { return s.Stderr() }}, nil
+}
+
+// pipe is one end of a stream of the command, which waits for Start.
+type pipe struct {
+	c      *Cmd
+	closed context.Context // ends with Close
+	close  context.CancelFunc
+}
+
+func (c *Cmd) newPipe() pipe {
+	p := pipe{c: c}
+	p.closed, p.close = context.WithCancel(context.Background())
+	return p
 }
 
 // session waits for Start and returns what it made.
-func (c *Cmd) session() (*channel.Session, error) {
-	<-c.ready.Done()
-	return c.Session, c.startErr
+func (p *pipe) session() (*channel.Session, error) {
+	select {
+	case <-p.c.ready.Done(): // counts, even when the context has ended as well
+	default:
+		select {
+		case <-p.c.ready.Done():
+		case <-p.closed.Done():
+			return nil, fmt.Errorf("nacre: pipe of a command: %w", net.ErrClosed)
+		case <-p.c.ctx.Done():
+			return nil, fmt.Errorf("nacre: the command was not started: %w", withCause(p.c.ctx, p.c.ctx.Err()))
+		}
+	}
+	return p.c.Session, p.c.startErr
 }
 
-// closePipe calls closing with the session, before Start as soon as there is
-// one: a deferred Close must not wait for a Start that never comes.
-func (c *Cmd) closePipe(closing func(*channel.Session) error) error {
+// end calls closing with the session, before Start as soon as there is one: a
+// deferred Close must not wait for a Start that never comes.
+func (p *pipe) end(closing func(*channel.Session) error) error {
+	c := p.c
+	p.close()
 	if c.ready.Err() == nil {
 		context.AfterFunc(c.ready, func() {
 			if c.startErr == nil {
@@ -249,10 +276,10 @@ func (c *Cmd) closePipe(closing func(*channel.Session) error) error {
 	return closing(c.Session)
 }
 
-type stdinPipe struct{ c *Cmd }
+type stdinPipe struct{ pipe }
 
 func (p *stdinPipe) Write(b []byte) (int, error) {
-	s, err := p.c.session()
+	s, err := p.session()
 	if err != nil {
 		return 0, err
 	}
@@ -260,7 +287,7 @@ func (p *stdinPipe) Write(b []byte) (int, error) {
 }
 
 func (p *stdinPipe) ReadFrom(r io.Reader) (int64, error) {
-	s, err := p.c.session()
+	s, err := p.session()
 	if err != nil {
 		return 0, err
 	}
@@ -268,7 +295,7 @@ func (p *stdinPipe) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (p *stdinPipe) Close() error {
-	return p.c.closePipe(func(s *channel.Session) error { return s.CloseWrite() })
+	return p.end(func(s *channel.Session) error { return s.CloseWrite() })
 }
 
 // output is one of the two streams of a session.
@@ -283,12 +310,12 @@ type stdout struct{ *channel.Session }
 func (s stdout) Close() error { return s.CloseRead() }
 
 type outputPipe struct {
-	c  *Cmd
+	pipe
 	of func(*channel.Session) output
 }
 
 func (p *outputPipe) Read(b []byte) (int, error) {
-	s, err := p.c.session()
+	s, err := p.session()
 	if err != nil {
 		return 0, err
 	}
@@ -296,7 +323,7 @@ func (p *outputPipe) Read(b []byte) (int, error) {
 }
 
 func (p *outputPipe) WriteTo(w io.Writer) (int64, error) {
-	s, err := p.c.session()
+	s, err := p.session()
 	if err != nil {
 		return 0, err
 	}
@@ -304,5 +331,5 @@ func (p *outputPipe) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (p *outputPipe) Close() error {
-	return p.c.closePipe(func(s *channel.Session) error { return p.of(s).Close() })
+	return p.end(func(s *channel.Session) error { return p.of(s).Close() })
 }
