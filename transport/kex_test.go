@@ -188,7 +188,7 @@ func TestNegotiationError(t *testing.T) {
 					*list(m) = names
 				}))
 				if len(names) == 10000 { // one comma after the other
-					require.Error(t, err)
+					require.ErrorAs(t, err, new(*transport.ProtocolError))
 					return
 				}
 				var negotiation *transport.NegotiationError
@@ -200,6 +200,25 @@ func TestNegotiationError(t *testing.T) {
 				require.Less(t, len(err.Error()), 2000)
 			})
 		}
+	}
+}
+
+func TestNameListsAreBounded(t *testing.T) {
+	for name, list := range map[string]func(m *kexInit) *[]string{
+		"first": func(m *kexInit) *[]string { return &m.Kex },
+		"last":  func(m *kexInit) *[]string { return &m.LanguageOut },
+	} {
+		t.Run(name, func(t *testing.T) {
+			filled := func(n int) *script {
+				return &script{init: func(m *kexInit) {
+					*list(m) = append(*list(m), slices.Repeat([]string{"x"}, n-len(*list(m)))...)
+				}}
+			}
+			connected(t, transport.Config{}, filled(256), func(p *peer) { p.drain() })
+			err := refused(t, transport.Config{}, filled(257))
+			require.ErrorAs(t, err, new(*transport.ProtocolError))
+			require.ErrorContains(t, err, "KEXINIT with a list of 257 names, more than 256")
+		})
 	}
 }
 

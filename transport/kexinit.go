@@ -62,11 +62,24 @@ func preferHostKeys(v HostKeyVerifier, addr string, offered []string) []string {
 	return list
 }
 
+// maxNames bounds each list of a KEXINIT. Servers have some twenty names in the
+// longest one, and OpenSSH looks at no more than 40.
+const maxNames = 256
+
 // parseKexInit reads the server's KEXINIT.
 func parseKexInit(p []byte) (*kexInitMsg, error) {
 	m := new(kexInitMsg)
 	if err := ssh.Unmarshal(p, m); err != nil {
 		return nil, protocolErrorf("malformed KEXINIT: %v", err)
+	}
+	for _, list := range [][]string{
+		m.KexAlgorithms, m.HostKeyAlgorithms, m.CiphersClientServer, m.CiphersServerClient,
+		m.MACsClientServer, m.MACsServerClient, m.CompressionClientServer, m.CompressionServerClient,
+		m.LanguagesClientServer, m.LanguagesServerClient,
+	} {
+		if len(list) > maxNames {
+			return nil, protocolErrorf("KEXINIT with a list of %d names, more than %d", len(list), maxNames)
+		}
 	}
 	return m, nil
 }
