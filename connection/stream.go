@@ -48,12 +48,21 @@ func (g *segment) release() {
 type stream struct {
 	ready      sync.Cond // readers wait here
 	waiting    int       // how many do
+	came, left int       // readers that have ever come, and gone: see awaitData
 	due        bool      // they are to be woken; of the read loop
 	into       []byte    // of one of them, if that is a Read: data goes there at once
 	filled     int       // how much of into that is
 	head, tail *segment
 	size       int  // bytes unread
 	discard    bool // closed for reading
+}
+
+// leave is called by a reader that has waited long enough.
+func (s *stream) leave() {
+	s.left++
+	if s.waiting > 0 && s.size > 0 {
+		s.ready.Broadcast() // there may be something left for the next one
+	}
 }
 
 // append takes data in, and returns how much of it a reader has got already.

@@ -173,8 +173,12 @@ func (c *Channel) giveCredit(credit int) {
 }
 
 // awaitData blocks until s has data or has none for ever; direct tells that
-// s.into is the caller's. The caller holds mu.
+// s.into is the caller's. Readers are served in the order in which they came.
+// The caller holds mu.
 func (c *Channel) awaitData(s *stream, direct bool) error {
+	turn := s.came
+	s.came++
+	defer s.leave()
 	for {
 		switch {
 		case direct && s.filled > 0:
@@ -185,8 +189,9 @@ func (c *Channel) awaitData(s *stream, direct bool) error {
 			return errReadClosed
 		case c.readDeadline.passed:
 			return os.ErrDeadlineExceeded
-		case s.size > 0:
+		case s.size > 0 && turn == s.left:
 			return nil
+		case s.size > 0: // for somebody who waits already
 		case c.eof:
 			return io.EOF
 		case c.err != nil:
