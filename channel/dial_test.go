@@ -144,7 +144,7 @@ func forwarded(ctx context.Context, t *testing.T, c *connection.Conn, p *peer) (
 	return got.value, id
 }
 
-// Forwarded connections have no second stream: what a server sends there takes
+// C9: forwarded connections have no second stream: what a server sends there takes
 // no window from the first one.
 func TestExtendedDataDoesNotStallAForwardedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,7 @@ func signal(payload string) requestMsg {
 	return requestMsg{Name: "exit-signal", Payload: []byte(payload)}
 }
 
+// C15
 func TestHowACommandEnds(t *testing.T) {
 	long := strings.Repeat("m", 200<<10)
 	killed := &channel.ExitError{Status: -1, Signal: ssh.SIGKILL}
@@ -111,6 +112,7 @@ func ends(t *testing.T, order string, requests []requestMsg, want error) {
 	require.Equal(t, "err", readAll(t, s.Stderr()))
 }
 
+// C15
 func TestEveryExitSignalOfAFloodIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -136,6 +138,7 @@ func TestExitRequestsAreAnsweredWhenAsked(t *testing.T) {
 	})
 }
 
+// C14
 func TestNoExitStatus(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(p *peer, id uint32)
@@ -170,7 +173,7 @@ func TestNoExitStatus(t *testing.T) {
 	}
 }
 
-// The rest of the output may have been lost with the connection.
+// C14: the rest of the output may have been lost with the connection.
 func TestStatusBeforeTheConnectionWasLostIsNotEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

@@ -146,6 +146,7 @@ func TestFirstForwardedConnectionIsDelivered(t *testing.T) {
 	}
 }
 
+// C12
 func TestOpensThatNobodyAskedFor(t *testing.T) {
 	good := string(forwardedExtra("127.0.0.1", 80))
 	for name, m := range map[string]openMsg{
@@ -187,6 +188,7 @@ func TestOpensThatNobodyAskedFor(t *testing.T) {
 	}
 }
 
+// C12
 func TestOpensAfterCloseAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -273,6 +275,7 @@ func TestHostsWithSeveralSpellings(t *testing.T) {
 	}
 }
 
+// C12
 func TestFullBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

@@ -35,6 +35,7 @@ func TestWriteIsSplitByWindowAndPacketSize(t *testing.T) {
 	})
 }
 
+// C5
 func TestWriteToAPeerWithoutAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -96,6 +97,7 @@ func TestReadGivesWindowBackForWhatWasRead(t *testing.T) {
 	})
 }
 
+// C9
 func TestWhatNobodyReadsGivesWindowBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(ch *connection.Channel) error
@@ -241,6 +243,7 @@ func TestLastOutputIsReadAfterAWriteHasFailed(t *testing.T) {
 	})
 }
 
+// C8
 func TestClosesCrossing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -265,6 +268,7 @@ func TestClosesCrossing(t *testing.T) {
 	})
 }
 
+// C8
 func TestPeerCloseIsAnsweredOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -354,7 +358,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// A write that waits for the peer to read at all, not for window, is bounded in
+// P16: a write that waits for the peer to read at all, not for window, is bounded in
 // memory and obeys its deadline too.
 func TestWriteToAPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -431,7 +435,7 @@ type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, errBroken }
 
-// RFC 4254 section 5.3. The readers have been told of the end already.
+// C8: RFC 4254 section 5.3. The readers have been told of the end already.
 func TestWaitTellsOfDataThatCameAfterEOF(t *testing.T) {
 	for name, test := range map[string]struct {
 		discard bool

@@ -17,6 +17,9 @@ import (
 var lies = map[string]func(open, opening uint32) []any{
 	"empty packet":                     func(_, _ uint32) []any { return []any{[]byte{}} },
 	"message of userauth":              func(_, _ uint32) []any { return []any{[]byte{52}} },
+	"request of userauth":              func(_, _ uint32) []any { return []any{[]byte{60, 0, 0, 0, 0}} },
+	"message of the transport":         func(_, _ uint32) []any { return []any{[]byte{6}} },
+	"adjust of 2^32-1":                 func(o, _ uint32) []any { return []any{&adjustMsg{o, 1}, &adjustMsg{o, 1<<32 - 1}} },
 	"message cut short":                func(_, _ uint32) []any { return []any{[]byte{94, 0, 0}} },
 	"global request cut short":         func(_, _ uint32) []any { return []any{[]byte{80, 0, 0, 0, 9, 'x'}} },
 	"open cut short":                   func(_, _ uint32) []any { return []any{[]byte{90, 0, 0, 0, 1, 'x', 0}} },
@@ -57,7 +60,7 @@ var lies = map[string]func(open, opening uint32) []any{
 	"length of data beyond the packet": func(o, _ uint32) []any { return []any{append(append([]byte{94}, u32(o)...), 255, 255, 255, 255, 0)} },
 }
 
-// TestLiesEndTheConnection sends what RFC 4254 does not allow, over a
+// P11, A1, A3, C1, C2, C4, C7 and C8: what RFC 4254 does not allow, over a
 // connection that has one open channel and is opening another.
 func TestLiesEndTheConnection(t *testing.T) {
 	for name, lie := range lies {
@@ -91,6 +94,7 @@ func TestLiesEndTheConnection(t *testing.T) {
 // fill is a packet of data that fills half of the window.
 func fill(id uint32) any { return &dataMsg{id, bytes.Repeat([]byte("f"), 100)} }
 
+// C4
 func TestManySmallAdjustments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -143,7 +147,7 @@ func FuzzPackets(f *testing.F) {
 	})
 }
 
-// sshd with ClientAliveInterval may ask about a channel whose CLOSE it has sent,
+// C7 and C8: sshd with ClientAliveInterval may ask about a channel whose CLOSE it has sent,
 // before it has read ours. paramiko's server may answer a request after it.
 func TestLateMessagesToAClosedChannelAreForgiven(t *testing.T) {
 	c, p := start(t, nil)
@@ -163,7 +167,7 @@ type teller struct {
 
 func (t *teller) Unimplemented() error { t.told++; return nil }
 
-// A late banner of userauth, and what RFC 4254 has no meaning for.
+// P8 and A8: a late banner of userauth, and what RFC 4254 has no meaning for.
 func TestUnknownMessagesArePassedOver(t *testing.T) {
 	for _, tells := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -213,6 +213,7 @@ func TestPeerOpenAccepted(t *testing.T) {
 	})
 }
 
+// C12
 func TestUndecidedPeerOpensAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -243,6 +244,42 @@ func TestPeerOpensCountAgainstMaxChannels(t *testing.T) {
 	})
 }
 
+// Opens that nobody waits for any more count until the peer has answered: a peer
+// that never does cannot make them pile up.
+func TestOpensOfOursCountAgainstMaxChannels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, &connection.Config{MaxChannels: 2})
+		p.open(c, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.OpenChannel(ctx, "x", nil, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		abandoned := expect[openMsg](p).Sender
+		_, err = c.OpenChannel(t.Context(), "x", nil, nil)
+		var shortage *connection.OpenError
+		require.ErrorAs(t, err, &shortage)
+		require.Equal(t, connection.ResourceShortage, shortage.Reason)
+		p.quiet()
+		p.send(&openFailureMsg{abandoned, 1, "", ""})
+		synctest.Wait()
+		p.open(c, nil)
+	})
+}
+
+// C7: what comes for a channel that is gone is not delivered to a later one.
+func TestNumberOfAChannelIsNotUsedAgain(t *testing.T) {
+	c, p := start(t, nil)
+	_, first := p.open(c, nil)
+	p.send(&closeMsg{first})
+	expect[closeMsg](p)
+	ch, second := p.open(c, nil)
+	require.NotEqual(t, first, second)
+	p.send(&dataMsg{first, []byte("late")})
+	n, err := ch.Read(make([]byte, 10))
+	require.Zero(t, n)
+	require.ErrorAs(t, err, new(*connection.ProtocolError))
+}
+
 func TestPeerOpenWithoutPacketSizeIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -252,7 +289,7 @@ func TestPeerOpenWithoutPacketSizeIsRefused(t *testing.T) {
 	})
 }
 
-// A peer that opens without end and does not read is not read any more, instead
+// C12 and P16: a peer that opens without end and does not read is not read any more, instead
 // of filling our memory with refusals.
 func TestPeerThatOpensAndDoesNotReadIsStopped(t *testing.T) {
 	const opens = 60_000

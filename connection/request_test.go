@@ -63,6 +63,7 @@ func requireAnswer(t *testing.T, err error, ok bool, name string) {
 	require.Equal(t, name, refused.Name)
 }
 
+// C10
 func TestAnswerToAnAbandonedRequestReachesNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -88,6 +89,7 @@ func TestAnswerToAnAbandonedRequestReachesNobodyElse(t *testing.T) {
 	})
 }
 
+// C10
 func TestAnswersToNothingAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -120,15 +122,38 @@ func TestRequestWithoutReply(t *testing.T) {
 func TestRequestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
-		ch, _ := p.open(c, nil)
+		ch, id := p.open(c, nil)
 		for range 1024 {
 			_, err := ch.SendRequest(t.Context(), "unanswered", true, nil)
 			require.NoError(t, err)
+			_, err = c.SendRequest(t.Context(), "unanswered", true, nil)
+			require.NoError(t, err)
 		}
-		require.ErrorContains(t, ch.Request(t.Context(), "one more", nil), "unanswered")
-		_, err := c.Request(t.Context(), "long", make([]byte, 1<<20))
-		require.ErrorContains(t, err, "too long")
+		require.ErrorContains(t, ch.Request(t.Context(), "one more", nil), "1024 requests are unanswered")
+		_, err := c.Request(t.Context(), "one more", nil)
+		require.ErrorContains(t, err, "1024 requests are unanswered")
+		p.send(&successMsg{id}, &requestSuccessMsg{})
+		synctest.Wait()
+		_, err = ch.SendRequest(t.Context(), "has room", true, nil)
+		require.NoError(t, err)
+		_, err = c.SendRequest(t.Context(), "has room", true, nil)
+		require.NoError(t, err)
 	})
+}
+
+func TestRequestsAndOpensOfOursAreNotLongerThanOpenSSHBears(t *testing.T) {
+	c, _ := start(t, nil)
+	const most = 255 << 10
+	request := make([]byte, most-len(marshal(&globalRequestMsg{"x", false, nil}))+1)
+	_, err := c.SendRequest(t.Context(), "x", false, request)
+	require.ErrorContains(t, err, "request of 261121 bytes is too long")
+	_, err = c.SendRequest(t.Context(), "x", false, request[1:])
+	require.NoError(t, err)
+	open := make([]byte, most-len(marshal(&openMsg{"x", 0, 0, 0, nil}))+1)
+	_, err = c.PresumeChannel(t.Context(), "x", open, 0, nil)
+	require.ErrorContains(t, err, "channel open of 261121 bytes is too long")
+	_, err = c.PresumeChannel(t.Context(), "x", open[1:], 0, nil)
+	require.NoError(t, err)
 }
 
 func TestRequestWaitsForRoomAsLongAsItsContext(t *testing.T) {
@@ -209,6 +234,7 @@ func TestNewestRequestHandlerWins(t *testing.T) {
 	})
 }
 
+// C11
 func TestRequestsBeyondTheQueueAreRefusedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -233,6 +259,7 @@ func TestRequestsBeyondTheQueueAreRefusedInOrder(t *testing.T) {
 	})
 }
 
+// C11 and P16
 func TestPeerThatAsksAndDoesNotReadIsAnsweredLaterAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -282,6 +309,7 @@ func TestLargeRequestsOfThePeerAreBoundedInBytes(t *testing.T) {
 	})
 }
 
+// C14
 func TestExitStatusIsHandledBeforeWaitReturns(t *testing.T) {
 	for name, end := range map[string]func(p *peer, id uint32){
 		"channel closed":  func(p *peer, id uint32) { p.send(&eofMsg{id}, &closeMsg{id}) },

@@ -271,6 +271,7 @@ func TestClosedStderrDoesNotStallStdout(t *testing.T) {
 	require.EqualValues(t, bulk, n)
 }
 
+// C18
 func TestUnreadChannelDoesNotStallTheOthers(t *testing.T) {
 	c, _ := serve(t, &connection.Config{Window: 256 << 10}, 64<<10, 32<<10)
 	unread := openTo(t, c, "bulk")
@@ -306,6 +307,7 @@ func TestThousandChannels(t *testing.T) {
 	}
 }
 
+// C1
 func TestSmallPacketsDoNotCostMoreThanTheWindow(t *testing.T) {
 	const window = 1 << 20
 	c, p := start(t, &connection.Config{Window: window})

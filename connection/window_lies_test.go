@@ -10,7 +10,7 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// Window that a peer has earned with data that nobody reads would be memory for
+// C9: window that a peer has earned with data that nobody reads would be memory for
 // a reader that reads nothing.
 func TestDiscardedDataDoesNotEnlargeTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -87,6 +87,27 @@ func TestLoadReadsLinesOfAnyLength(t *testing.T) {
 	}
 }
 
+func TestLoadTakesFilesOf64MiB(t *testing.T) {
+	const most = 64 << 20
+	name := write(t, "host "+text(key("host"))+"\n") // and behind it a line of zeros
+	require.NoError(t, os.Truncate(name, most))
+	d := load(t, name)
+	requireKind(t, 0, verify(t, d, "host:22", key("host")))
+	require.Len(t, d.Skipped(), 1)
+	require.NoError(t, os.Truncate(name, most+1))
+	_, err := knownhosts.Load(name)
+	require.ErrorContains(t, err, "larger than 64 MiB")
+}
+
+func TestPatternsOf1022BytesAreTaken(t *testing.T) {
+	for length, skipped := range map[int]int{1022: 0, 1023: 1} {
+		for _, prefix := range []string{"", "!", "other,"} {
+			d := knownhosts.Parse("f", []byte(prefix+strings.Repeat("h", length)+" "+text(key("host"))))
+			require.Len(t, d.Skipped(), skipped, "%s and %d bytes", prefix, length)
+		}
+	}
+}
+
 func TestLoadTakesManyLinesInShortTime(t *testing.T) {
 	defer debug.FreeOSMemory()
 	ecdsa := text(ecdsaSigner().PublicKey())

@@ -83,6 +83,7 @@ func TestAgentOverItsProtocol(t *testing.T) {
 	}
 }
 
+// A14
 func TestAgentThatIsNoUseIsPassedOver(t *testing.T) {
 	gone := errors.New("agent is gone")
 	answer := func(packet ...byte) func(t *testing.T) agent.Agent {
@@ -126,6 +127,7 @@ func TestAgentThatIsNoUseIsPassedOver(t *testing.T) {
 	}
 }
 
+// A14
 func TestAgentThatDiesBetweenListAndSignature(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -147,6 +149,7 @@ func TestAgentThatDiesBetweenListAndSignature(t *testing.T) {
 	require.Equal(t, []string{"other@example.com"}, p.methods(t))
 }
 
+// A14
 func TestAgentWithTooManyKeysIsBounded(t *testing.T) {
 	plain := plainSigner{rsaSigner(t)}
 	signers := make([]ssh.Signer, 5000)
@@ -185,6 +188,7 @@ func TestErrorNamesTheKeysTriedWhenTheServerCutsTheConnection(t *testing.T) {
 	}
 }
 
+// A14
 func TestContextDoesNotWaitForAnAgentOrASigner(t *testing.T) {
 	for _, stage := range []string{"list", "sign"} {
 		t.Run(stage, func(t *testing.T) {

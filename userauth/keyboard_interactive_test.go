@@ -64,6 +64,7 @@ func TestKeyboardInteractiveBeginsAgainOnlyAfterAnAnswer(t *testing.T) {
 	require.Equal(t, 2, asked[1].Attempt)
 }
 
+// A4
 func TestKeyboardInteractiveHasThreeConversationsInAll(t *testing.T) {
 	for name, verdict := range map[string][]byte{
 		"partial success": partial("keyboard-interactive"),
@@ -83,6 +84,7 @@ func TestKeyboardInteractiveHasThreeConversationsInAll(t *testing.T) {
 	}
 }
 
+// A7 and P11
 func TestKeyboardInteractiveDoesNotBelieveTheServer(t *testing.T) {
 	good := infoRequest("n", "i", "one", "two")
 	lying := func(count ...byte) []byte {
@@ -113,6 +115,7 @@ func TestKeyboardInteractiveDoesNotBelieveTheServer(t *testing.T) {
 	}
 }
 
+// A7
 func TestKeyboardInteractiveWithoutEndIsGivenUp(t *testing.T) {
 	for name, packet := range map[string][]byte{
 		"empty":   infoRequest("", ""),
@@ -128,6 +131,7 @@ func TestKeyboardInteractiveWithoutEndIsGivenUp(t *testing.T) {
 	}
 }
 
+// A7
 func TestChallengeTextsAreBoundedAndCleaned(t *testing.T) {
 	var asked []userauth.Challenge
 	p := verdicts(infoRequest("n\x1b]0;", strings.Repeat("i", 200<<10), "Pass\rword\x08: "), success)

@@ -30,6 +30,7 @@ func TestPasswordFuncIsToldOfRefusals(t *testing.T) {
 	require.Contains(t, string(p.written[2]), "guess 3")
 }
 
+// A4
 func TestPasswordFuncIsAskedThreeTimesInAll(t *testing.T) {
 	calls := 0
 	ask := func(context.Context, int) (string, error) { calls++; return "x", nil }

@@ -148,6 +148,7 @@ func TestKeyTypeThatNobodyKnowsIsOfferedAsItIs(t *testing.T) {
 	require.Equal(t, []string{"sign new@example.com"}, p.keyRequests(t))
 }
 
+// A14
 func TestSignerThatFailsGivesWayToTheNextKey(t *testing.T) {
 	broken := errors.New("card removed")
 	rsaKey, good := rsaSigner(t), ed25519Signer(t)

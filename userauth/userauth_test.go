@@ -229,6 +229,7 @@ func (n named) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, err
 	return x.Request(nil)
 }
 
+// P11, A1, A3 and A4
 func TestServerThatBreaksTheProtocol(t *testing.T) {
 	long := make([]string, 257)
 	for i := range long {
@@ -265,6 +266,7 @@ func TestServerThatBreaksTheProtocol(t *testing.T) {
 	}
 }
 
+// A3
 func TestMethodCannotGoOnAfterAMessageOutOfPlace(t *testing.T) {
 	for _, number := range []byte{50, 54, 59, 80, 94, 255} {
 		p := verdicts([]byte{number}, success)
@@ -318,6 +320,7 @@ func TestPasswordIsNotRepeatedAfterPartialSuccess(t *testing.T) {
 	require.Equal(t, []string{"password: partial success"}, results(e))
 }
 
+// A4 and A8
 func TestEndlessServerIsGivenUp(t *testing.T) {
 	always := func(packet []byte) *peer {
 		return newPeer(func([]byte) [][]byte { return [][]byte{packet} })
@@ -357,6 +360,7 @@ func TestEndlessServerIsGivenUp(t *testing.T) {
 	})
 }
 
+// A8
 func TestBannersAreBoundedAndCleaned(t *testing.T) {
 	show := func(texts ...string) (shown []string) {
 		p := newPeer(func([]byte) (packets [][]byte) {

@@ -1,0 +1,205 @@
+package connection_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// answers reads what the connection sends, counts the messages by number, sends
+// back the data that comes for one channel and grants requests. It reads on
+// while it writes, for whoever floods us must read the answers.
+type answers struct {
+	*peer
+	echo uint32
+	out  chan any
+
+	mu      sync.Mutex
+	changed sync.Cond
+	counts  map[byte]int
+}
+
+func (a *answers) run() {
+	for {
+		packet, err := a.ReadPacket()
+		if err != nil {
+			close(a.out)
+			return
+		}
+		var data dataMsg
+		switch {
+		case ssh.Unmarshal(packet, &data) == nil:
+			a.out <- &dataMsg{a.echo, bytes.Clone(data.Data)}
+		case packet[0] == 98:
+			a.out <- &successMsg{binary.BigEndian.Uint32(packet[1:]) - 1000}
+		default:
+			a.mu.Lock()
+			a.counts[packet[0]]++
+			a.changed.Broadcast()
+			a.mu.Unlock()
+		}
+	}
+}
+
+func (a *answers) write() {
+	for m := range a.out {
+		_ = a.WritePacket(marshal(m))
+	}
+}
+
+// await returns when there have been n messages of that number.
+func (a *answers) await(number byte, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.counts[number] < n {
+		a.changed.Wait()
+	}
+}
+
+// floods are messages about an open channel that come in turn, and the number of
+// the answer that each wants; 0 stands for none.
+var floods = map[string]struct {
+	messages func(id uint32) []any
+	answer   byte
+}{
+	"P8, A8 unknown message and banner": {func(uint32) []any { return []any{[]byte{101, 1}, []byte{53, 0, 0, 0, 0, 0, 0, 0, 0}} }, 0},
+	"C4 adjustments":                    {func(id uint32) []any { return []any{&adjustMsg{id, 1}, &adjustMsg{id, 0}} }, 0},
+	"C8 EOF and no data":                {func(id uint32) []any { return []any{&eofMsg{id}, &dataMsg{id, nil}} }, 0},
+	"C9 unknown types of data": {func(id uint32) []any {
+		return []any{&extendedMsg{id, 0, []byte("x")}, &extendedMsg{id, 2, []byte("x")}, &extendedMsg{id, 1<<32 - 1, []byte("x")}}
+	}, 0},
+	"C10 answers to nothing": {func(id uint32) []any {
+		return []any{&requestSuccessMsg{[]byte("reply")}, &requestFailureMsg{}, &successMsg{id}, &failureMsg{id}}
+	}, 0},
+	"C11 global requests": {func(uint32) []any {
+		return []any{&globalRequestMsg{"keepalive@openssh.com", true, nil}, &globalRequestMsg{"hostkeys-00@openssh.com", true, make([]byte, 500)}}
+	}, 82},
+	"C11 keepalive on a channel": {func(id uint32) []any { return []any{&requestMsg{id, "keepalive@openssh.com", true, nil}} }, 100},
+	"C12 opens": {func(uint32) []any {
+		return []any{&openMsg{"session", 7, 1, 1, nil}, &openMsg{"x11", 7, 1, 1, make([]byte, 16)}, &openMsg{"auth-agent@openssh.com", 7, 1, 1, nil}}
+	}, 92},
+	"C12 opens that nobody decides": {func(uint32) []any { return []any{&openMsg{"undecided", 7, 1, 1, nil}} }, 92},
+	"C15 exit statuses": {func(id uint32) []any {
+		return []any{&requestMsg{id, "exit-status", false, u32(0)}, &requestMsg{id, "exit-status", false, []byte{0}}}
+	}, 0},
+	"C25 roaming and more": {func(id uint32) []any {
+		return []any{&requestMsg{id, "eow@openssh.com", false, nil}, &globalRequestMsg{"resume@appgate.com", false, make([]byte, 100)}}
+	}, 0},
+}
+
+// Whatever there is too much of, each of it is answered as if it were the only
+// one, another channel works meanwhile, and nothing is kept.
+func TestFloodsStallNobody(t *testing.T) {
+	for name, flood := range floods {
+		t.Run(name, func(t *testing.T) {
+			const n = 100_000
+			c, p := start(t, nil)
+			c.HandleOpen("undecided", func(context.Context, *connection.Open) {})
+			flooded, id := p.open(c, nil)
+			other, echo := p.open(c, nil)
+			p.in.setLimit(100_000)
+			p.out.setLimit(100_000)
+			a := &answers{peer: p, echo: echo, out: make(chan any, 10), counts: make(map[byte]int)}
+			a.changed.L = &a.mu
+			go a.run()
+			go a.write()
+			pingPong := func() {
+				_, err := other.Write([]byte("x"))
+				require.NoError(t, err)
+				_, err = other.Read(make([]byte, 1))
+				require.NoError(t, err)
+			}
+			memory, goroutines := heap(), runtime.NumGoroutine()
+			var packets [][]byte
+			for _, m := range flood.messages(id) {
+				packet, raw := m.([]byte)
+				if !raw {
+					packet = marshal(m)
+				}
+				packets = append(packets, packet)
+			}
+			sent := call(func() error {
+				for i := range n {
+					if err := p.WritePacket(packets[i%len(packets)]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			for len(sent) == 0 {
+				pingPong()
+			}
+			require.NoError(t, <-sent)
+			if flood.answer != 0 {
+				a.await(flood.answer, n)
+			}
+			pingPong() // behind the flood
+			require.NoError(t, flooded.Request(t.Context(), "mine", nil), "its own answer")
+			require.Less(t, heap()-memory, int64(8<<20))
+			require.Less(t, runtime.NumGoroutine(), goroutines+10)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			delete(a.counts, 93) // window that the discarded data has given back
+			if flood.answer != 0 {
+				require.Equal(t, map[byte]int{flood.answer: n}, a.counts)
+			} else {
+				require.Empty(t, a.counts)
+			}
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the second one empties the pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// C1 and C18: a reader that does not read costs its window and no more, and the
+// byte beyond ends the connection.
+func TestUnreadDataCostsTheWindow(t *testing.T) {
+	const window, channels = 256 << 10, 10
+	c, p := start(t, &connection.Config{Window: window})
+	p.out.setLimit(1000)
+	memory := heap()
+	data := make([]byte, 1<<10)
+	var last uint32
+	for range channels {
+		var unread *connection.Channel
+		unread, last = p.open(c, nil)
+		defer unread.Close()
+		for range window / len(data) {
+			p.send(&dataMsg{last, data})
+		}
+	}
+	p.send(&globalRequestMsg{"done", true, nil})
+	expect[requestFailureMsg](p)
+	require.Less(t, heap()-memory, int64(channels*window*5/4))
+	p.send(&dataMsg{last, data[:1]})
+	err := c.Wait()
+	require.ErrorAs(t, err, new(*connection.ProtocolError))
+	require.ErrorContains(t, err, "1 bytes for a channel whose window is 0")
+}
+
+// C5: a write of any size waits for the window without turning round.
+func TestWriteThatIsMuchLargerThanTheWindowWaits(t *testing.T) {
+	c, p := start(t, nil)
+	ch, _ := p.openWith(c, nil, 100, 100)
+	require.NoError(t, ch.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
+	n, err := ch.Write(huge(t))
+	require.Equal(t, 100, n)
+	require.ErrorContains(t, err, "timeout")
+	require.Len(t, expect[dataMsg](p).Data, 100)
+	p.quiet()
+}
