@@ -12,7 +12,8 @@ var (
 	Ciphers = defaultCiphers
 	MACs    = defaultMACs
 
-	KeyExchanges = defaultKeyExchanges
+	KeyExchanges      = defaultKeyExchanges
+	HostKeyAlgorithms = defaultHostKeyAlgorithms
 )
 
 // ChaChaShort is where ChaCha20 changes from one implementation to another.

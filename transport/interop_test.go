@@ -77,12 +77,20 @@ func echo(t *testing.T, c *transport.Conn, n int) {
 	require.Equal(t, data, append([]byte{}, p[1:]...))
 }
 
+// connect returns a client that is logged in, and has computed the same first
+// exchange hash as the server.
 func connect(t *testing.T, config *ssh.ServerConfig, tc transport.Config) *transport.Conn {
 	t.Helper()
+	session := make(chan []byte, 1)
+	config.NoClientAuthCallback = func(m ssh.ConnMetadata) (*ssh.Permissions, error) {
+		session <- m.SessionID()
+		return nil, nil
+	}
 	c := transport.Client(server(t, config), &tc)
 	t.Cleanup(func() { c.Close() })
 	require.NoError(t, c.Handshake(t.Context()))
 	login(t, c)
+	require.Equal(t, <-session, c.SessionID())
 	return c
 }
 

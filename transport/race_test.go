@@ -2,5 +2,7 @@
 
 package transport_test
 
-// The race detector makes sync.Pool lose some of what it gets, at random.
-const allocsPerPacket = 2
+const (
+	allocsPerPacket = 2 // the race detector makes sync.Pool lose some of what it gets, at random
+	sizesPerSize    = 5 // and takes a quarter of a minute to see 600 MB moved
+)
