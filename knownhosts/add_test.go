@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +14,10 @@ import (
 
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
+
+// learnVariable names the file to which the test binary adds the hosts of its arguments when it is started as a process of
+// its own.
+const learnVariable = "NACRE_TEST_LEARN"
 
 func TestAddCreatesTheFirstFile(t *testing.T) {
 	dir := t.TempDir()
@@ -144,4 +149,45 @@ func TestConcurrentAddsLoseAndTearNothing(t *testing.T) {
 			requireKind(t, 0, verify(t, d, fmt.Sprintf("w%d-h%d.example:22", w, h), key("host")))
 		}
 	}
+}
+
+// TestManyProcessesLearnAtOnce is THREATS H7. The host that all of them learn may be there several times, as with OpenSSH,
+// which writes without a lock too: the lines say the same, and a lock would be one more thing for a dead process to hold.
+func TestManyProcessesLearnAtOnce(t *testing.T) {
+	const processes = 100
+	target := write(t, "# mine\nlast "+text(key("other"))) // without a line feed
+	require.NoError(t, os.Chmod(target, 0o640))
+	before := read(t, target)
+	file := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(target, file))
+	self, err := os.Executable()
+	require.NoError(t, err)
+	running := make(map[*exec.Cmd]*strings.Builder)
+	for i := range processes {
+		cmd := exec.CommandContext(t.Context(), self, fmt.Sprintf("own-%d.example:22", i), "common.example:2222")
+		says := new(strings.Builder)
+		cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), learnVariable+"="+file), says, says
+		require.NoError(t, cmd.Start())
+		running[cmd] = says
+	}
+	for cmd, says := range running {
+		require.NoError(t, cmd.Wait(), says)
+	}
+
+	content := read(t, target)
+	require.True(t, strings.HasPrefix(content, before+"\n"))
+	require.True(t, strings.HasSuffix(content, "\n"))
+	d := load(t, file)
+	require.Empty(t, d.Skipped())
+	requireKind(t, 0, verify(t, d, "last:22", key("other")))
+	requireKind(t, 0, verify(t, d, "common.example:2222", key("host")))
+	for i := range processes {
+		require.Equal(t, 1, strings.Count(content, fmt.Sprintf("\nown-%d.example %s\n", i, text(key("host")))))
+	}
+	info, err := os.Lstat(file)
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSymlink, info.Mode().Type())
+	info, err = os.Stat(target)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o640), info.Mode())
 }

@@ -13,8 +13,8 @@
 // @cert-authority and @revoked. On purpose it departs in these points:
 //   - @revoked revokes a key for every host, as the manual has it, and not only for the names on its line;
 //   - a key recorded for the plain host name is no longer enough, certificate or not, once "[host]:port" has its own;
-//   - one trailing dot of a host name means nothing, and neither does a byte order mark;
-//   - host certificates name at least one host, and may do so by a pattern, as with OpenSSH since 10.3;
+//   - one trailing dot of a host name means nothing, and neither does a byte order mark, or a tab behind a marker;
+//   - host certificates name at least one host, in any case of letters or, as with OpenSSH since 10.3, by a pattern;
 //   - DSA keys and RSA certificates signed with SHA-1 are not understood.
 //
 // A line that cannot be understood never makes anything trusted. It is passed

@@ -1,6 +1,7 @@
 package knownhosts_test
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +46,54 @@ func TestLoadFailsForWhatItCannotRead(t *testing.T) {
 	_, err = knownhosts.Load("")
 	require.ErrorContains(t, err, "empty file name")
 }
+
+// brokenFS has one file, of which it fails to do something.
+type brokenFS struct {
+	stat, open, read error
+	content          io.Reader
+}
+
+func (f brokenFS) Stat(string) (fs.FileInfo, error) { return f, f.stat }
+func (f brokenFS) Open(string) (fs.File, error)     { return brokenFile{f}, f.open }
+func (f brokenFS) Name() string                     { return "known_hosts" }
+func (f brokenFS) Size() int64                      { return 0 } // as those below /proc have
+func (f brokenFS) Mode() fs.FileMode                { return 0o600 }
+func (f brokenFS) ModTime() time.Time               { return time.Time{} }
+func (f brokenFS) IsDir() bool                      { return false }
+func (f brokenFS) Sys() any                         { return nil }
+
+type brokenFile struct{ brokenFS }
+
+func (f brokenFile) Stat() (fs.FileInfo, error) { return f, f.stat }
+func (f brokenFile) Close() error               { return nil }
+func (f brokenFile) Read(p []byte) (int, error) {
+	if f.content == nil {
+		return copy(p, "host "), f.read
+	}
+	return f.content.Read(p)
+}
+
+// A revocation might stand in what cannot be read (H4).
+func TestLoadFailsForWhatIsNotReadable(t *testing.T) {
+	for name, test := range map[string]struct {
+		fsys brokenFS
+		want error
+	}{
+		"not to be looked at": {brokenFS{stat: fs.ErrPermission}, fs.ErrPermission},
+		"not to be opened":    {brokenFS{open: fs.ErrPermission}, fs.ErrPermission},
+		"breaks off":          {brokenFS{read: io.ErrUnexpectedEOF}, io.ErrUnexpectedEOF},
+	} {
+		_, err := knownhosts.LoadFS(test.fsys, "known_hosts")
+		require.ErrorIs(t, err, test.want, name)
+	}
+	_, err := knownhosts.LoadFS(brokenFS{content: endless{}}, "known_hosts")
+	require.ErrorContains(t, err, "larger than 64 MiB")
+}
+
+// endless is a file that claims to be empty and has no end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestLoadFSReadsFromAFileSystem(t *testing.T) {
 	fsys := fstest.MapFS{

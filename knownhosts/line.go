@@ -99,7 +99,9 @@ func cutField(s string) (field, rest string) {
 	return s, ""
 }
 
-// parseKey decodes a key, which must be of the type that the line claims.
+// parseKey decodes a key, which must be of the type that the line claims. The
+// name of an algorithm that such a key is used with, "rsa-sha2-512" for one,
+// says the same to OpenSSH.
 func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
 	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
@@ -109,7 +111,7 @@ func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of type %s is not understood: %s", quote(keyType), quote(err.Error()))
 	}
-	if key.Type() != keyType {
+	if key.Type() != keyType && !proves(key.Type(), keyType) {
 		return nil, fmt.Errorf("key of type %s is said to be of type %s", key.Type(), quote(keyType))
 	}
 	if !supported(plainKey(key).Type()) {

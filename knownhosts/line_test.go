@@ -47,7 +47,7 @@ func TestLinesAreSkippedWithTheirReason(t *testing.T) {
 		{"cut base64", "host ssh-ed25519 " + encoded[:len(encoded)-3], "not base64"},
 		{"cut key", "host ssh-ed25519 " + encoded[:len(encoded)-4], "not understood"},
 		{"other type", "host ssh-rsa " + encoded, `of type ssh-ed25519 is said to be of type "ssh-rsa"`},
-		{"signature algorithm as type", "host rsa-sha2-512 " + strings.Fields(text(rsaSigner().PublicKey()))[1], "is said to be"},
+		{"algorithm of another type", "host rsa-sha2-512 " + encoded, "is said to be"},
 		{"DSA", "host ssh-dss " + dsa, ""},
 		{"type to come", "host ssh-mldsa-99 " + wire("ssh-mldsa-99", "x"), "not understood"},
 		{"SSH 1", "host 1024 65537 1234567890", "not"},
@@ -93,6 +93,18 @@ func TestLinesAreUnderstood(t *testing.T) {
 		d := knownhosts.Parse("f", []byte(test.line))
 		requireKind(t, 0, verify(t, d, "host:22", key("host")))
 		requireKind(t, knownhosts.Changed, verify(t, d, "host:22", key("other")))
+	}
+}
+
+// OpenSSH understands such lines, so they revoke something.
+func TestAlgorithmStandsForTheTypeOfItsKeys(t *testing.T) {
+	k := rsaSigner().PublicKey()
+	encoded := strings.Fields(text(k))[1]
+	for _, algorithm := range []string{ssh.KeyAlgoRSA, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512} {
+		d := knownhosts.Parse("f", []byte("host "+algorithm+" "+encoded))
+		requireKind(t, 0, verify(t, d, "host:22", k))
+		d = knownhosts.Parse("f", []byte("host "+text(k)+"\n@revoked * "+algorithm+" "+encoded))
+		requireKind(t, knownhosts.Revoked, verify(t, d, "host:22", k))
 	}
 }
 

@@ -108,8 +108,8 @@ func TestSSHKeygenFindsWhatAddWrote(t *testing.T) {
 	require.Equal(t, 5, strings.Count(string(out), ssh.FingerprintSHA256(key("host"))))
 }
 
-// sshAccepts reports whether ssh(1), told to be strict, goes on after the server has shown its key.
-func sshAccepts(t *testing.T, file, host, port string, hostKey ssh.Signer) bool {
+// sshJudges reports whether ssh(1), told to be strict, goes on after the server has shown its key, and what it says.
+func sshJudges(t *testing.T, file, host, port string, hostKey ssh.Signer) (accepts bool, says string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -136,9 +136,9 @@ func sshAccepts(t *testing.T, file, host, port string, hostKey ssh.Signer) bool 
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err) // the server hangs up at the latest after authentication
 	listener.Close()
-	verdict := <-accepted
-	require.Equal(t, !verdict, strings.Contains(string(out), "Host key verification failed"), string(out))
-	return verdict
+	accepts = <-accepted
+	require.Equal(t, !accepts, strings.Contains(string(out), "Host key verification failed"), string(out))
+	return accepts, string(out)
 }
 
 // judgement is what becomes of a host key of "host.example", given a file.
@@ -152,9 +152,11 @@ type judgement struct {
 func compareWithSSH(t *testing.T, judgements []judgement) {
 	for _, test := range judgements {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			file := write(t, test.file+"\n")
 			requireKind(t, test.want, verify(t, load(t, file), "host.example:"+test.port, test.key.PublicKey()))
-			require.Equal(t, test.want == 0, sshAccepts(t, file, "host.example", test.port, test.key))
+			accepts, says := sshJudges(t, file, "host.example", test.port, test.key)
+			require.Equal(t, test.want == 0, accepts, says)
 		})
 	}
 }

@@ -40,6 +40,16 @@ func supported(keyType string) bool {
 	return false
 }
 
+// proves reports whether a plain key of that type is used with that algorithm.
+func proves(keyType, algorithm string) bool {
+	for _, t := range keyTypes {
+		if t.name == keyType {
+			return slices.Contains(t.plain, algorithm)
+		}
+	}
+	return false
+}
+
 // target is what known_hosts calls an address.
 type target struct {
 	host string // lower case, without port, as a certificate names it
