@@ -3,7 +3,9 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -122,7 +124,7 @@ func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 	if key.Type() != alg.keyType {
 		return refuse(fmt.Errorf("its type is %q, but %q was negotiated", clip(key.Type()), x.hostKey))
 	}
-	if err := c.checkRSA(key); err != nil {
+	if err := c.checkStrength(key); err != nil {
 		return refuse(err)
 	}
 	if err := verifySignature(key, alg.signature, x.hash, x.result.signature); err != nil {
@@ -161,20 +163,44 @@ func verifySignature(key ssh.PublicKey, format string, data, signature []byte) e
 	return key.Verify(data, &ssh.Signature{Format: m.Format, Blob: m.Blob, Rest: m.Rest})
 }
 
-// checkRSA refuses short RSA keys, those inside a certificate included.
-func (c *Conn) checkRSA(key ssh.PublicKey) error {
+// checkStrength refuses keys by which too many can sign, those inside a
+// certificate included.
+func (c *Conn) checkStrength(key ssh.PublicKey) error {
 	if cert, ok := key.(*ssh.Certificate); ok {
-		if err := c.checkRSA(cert.SignatureKey); err != nil {
+		if err := c.checkStrength(cert.SignatureKey); err != nil {
 			return fmt.Errorf("certificate authority: %w", err)
 		}
 		key = cert.Key
 	}
-	crypto, ok := key.(ssh.CryptoPublicKey)
+	k, ok := key.(ssh.CryptoPublicKey)
 	if !ok {
 		return nil
 	}
-	if pub, ok := crypto.CryptoPublicKey().(*rsa.PublicKey); ok && pub.N.BitLen() < c.config.InsecureRSABits {
-		return fmt.Errorf("RSA key of %d bits, less than %d", pub.N.BitLen(), c.config.InsecureRSABits)
+	switch pub := k.CryptoPublicKey().(type) {
+	case *rsa.PublicKey:
+		if pub.N.Sign() < 0 { // which the signature would not show
+			return errors.New("RSA key with a negative modulus")
+		}
+		if pub.N.BitLen() < c.config.InsecureRSABits {
+			return fmt.Errorf("RSA key of %d bits, less than %d", pub.N.BitLen(), c.config.InsecureRSABits)
+		}
+	case ed25519.PublicKey:
+		if slices.Contains(smallOrderPoints, hex.EncodeToString(append(pub[:31:31], pub[31]&0x7f))) {
+			return errors.New("Ed25519 key of small order")
+		}
 	}
 	return nil
+}
+
+// smallOrderPoints are the points of Ed25519 whose order divides 8, without
+// their sign, in all spellings that are taken: the multiples of such a key are
+// so few that everybody can make signatures, without knowing any secret.
+var smallOrderPoints = []string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 0 again
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 1 again
 }
