@@ -267,7 +267,6 @@ func TestCloseUnblocks(t *testing.T) {
 		},
 		"WritePacket before the handshake":    {silent, func(c *transport.Conn) error { return c.WritePacket([]byte{80}) }},
 		"RequestService before the handshake": {silent, func(c *transport.Conn) error { return c.RequestService("x") }},
-		"Rekey before the handshake":          {silent, (*transport.Conn).Rekey},
 		"ReadPacket":                          {idle, func(c *transport.Conn) error { _, err := c.ReadPacket(); return err }},
 		"WritePacket to a full connection":    {deaf, full},
 		"WritePacket during an exchange that nobody ends": {idle, func(c *transport.Conn) error {
@@ -275,12 +274,6 @@ func TestCloseUnblocks(t *testing.T) {
 				return err
 			}
 			return c.WritePacket([]byte{80})
-		}},
-		"Rekey during an exchange that nobody ends": {idle, func(c *transport.Conn) error {
-			if err := c.Rekey(); err != nil {
-				return err
-			}
-			return c.Rekey()
 		}},
 		"RequestService during an exchange": {idle, func(c *transport.Conn) error {
 			if err := c.Rekey(); err != nil {

@@ -97,7 +97,7 @@ func TestAlgorithmsTogetherWithAnotherImplementation(t *testing.T) {
 }
 
 // offers returns a server's KEXINIT.
-func offers(t *testing.T, server *sshtest.Server) *kexInit {
+func offers(t *testing.T, server *sshtest.Server) *sshtest.KexInitMsg {
 	t.Helper()
 	c, err := server.DialContext(t.Context(), "tcp", server.Addr)
 	require.NoError(t, err)
@@ -113,7 +113,7 @@ func offers(t *testing.T, server *sshtest.Server) *kexInit {
 	packet := make([]byte, binary.BigEndian.Uint32(head)-1)
 	_, err = io.ReadFull(r, packet)
 	require.NoError(t, err)
-	m := new(kexInit)
+	m := new(sshtest.KexInitMsg)
 	require.NoError(t, ssh.Unmarshal(packet[:len(packet)-int(head[4])], m))
 	return m
 }

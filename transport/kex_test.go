@@ -204,17 +204,17 @@ func TestNegotiationError(t *testing.T) {
 }
 
 func TestNameListsAreBounded(t *testing.T) {
-	for name, list := range map[string]func(m *kexInit) *[]string{
-		"first": func(m *kexInit) *[]string { return &m.Kex },
-		"last":  func(m *kexInit) *[]string { return &m.LanguageOut },
+	for name, list := range map[string]func(m *sshtest.KexInitMsg) *[]string{
+		"first": func(m *sshtest.KexInitMsg) *[]string { return &m.Kex },
+		"last":  func(m *sshtest.KexInitMsg) *[]string { return &m.LanguageOut },
 	} {
 		t.Run(name, func(t *testing.T) {
-			filled := func(n int) *script {
-				return &script{init: func(m *kexInit) {
+			filled := func(n int) lie {
+				return inits(func(m *sshtest.KexInitMsg) {
 					*list(m) = append(*list(m), slices.Repeat([]string{"x"}, n-len(*list(m)))...)
-				}}
+				})
 			}
-			connected(t, transport.Config{}, filled(256), func(p *peer) { p.drain() })
+			connected(t, transport.Config{}, filled(256), drain)
 			err := refused(t, transport.Config{}, filled(257))
 			require.ErrorAs(t, err, new(*transport.ProtocolError))
 			require.ErrorContains(t, err, "KEXINIT with a list of 257 names, more than 256")

@@ -21,12 +21,9 @@ import (
 
 // waits are all calls of this package that can wait. See waittest.
 var waits = waittest.Calls{
-	"Conn.Handshake, for the version":      shakes(nil, func(p *peer) { p.drain() }),
-	"Conn.Handshake, for the key exchange": shakes(nil, func(p *peer) { p.raw([]byte("SSH-2.0-slow\r\n")); p.drain() }),
-	"Conn.Handshake, for the verifier": shakes(stuckVerifier, func(p *peer) {
-		p.handshake()
-		p.drain()
-	}),
+	"Conn.Handshake, for the version":      shakes(nil, drain),
+	"Conn.Handshake, for the key exchange": shakes(nil, func(p *sshtest.Peer) { p.SendVersion(); p.Drain() }),
+	"Conn.Handshake, for the verifier":     shakes(stuckVerifier, honest),
 	"Conn.Handshake, for a peer that does not read": func(t *testing.T) waittest.Blocked {
 		nc, server := net.Pipe() // which holds nothing
 		t.Cleanup(func() { server.Close() })
@@ -69,24 +66,15 @@ var waits = waittest.Calls{
 	"Conn.WritePacket, for a key exchange":    exchanges(func(c *transport.Conn) error { return c.WritePacket([]byte{80}) }),
 	"Conn.WritePackets, for a key exchange":   exchanges(func(c *transport.Conn) error { return c.WritePackets([]byte{80}, []byte{80}) }),
 	"Conn.RequestService, for a key exchange": exchanges(func(c *transport.Conn) error { return c.RequestService("x") }),
-	"Conn.Rekey, for a key exchange":          exchanges((*transport.Conn).Rekey),
 
 	"Conn.WritePacket, for the handshake":    early(func(c *transport.Conn) error { return c.WritePacket([]byte{80}) }),
 	"Conn.WritePackets, for the handshake":   early(func(c *transport.Conn) error { return c.WritePackets([]byte{80}) }),
 	"Conn.RequestService, for the handshake": early(func(c *transport.Conn) error { return c.RequestService("x") }),
-	"Conn.Rekey, for the handshake":          early((*transport.Conn).Rekey),
 }
 
 var errEnough = errors.New("enough")
 
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
-
-// make80 is a packet of the layers above.
-func make80(size int) []byte {
-	p := make([]byte, size)
-	p[0] = 80
-	return p
-}
 
 // stuckVerifier takes as long as it may.
 var stuckVerifier = transport.HostKeyFunc(func(ctx context.Context, _ string, _ net.Addr, _ ssh.PublicKey) error {
@@ -120,21 +108,27 @@ func handshake(t *testing.T, nc net.Conn, v transport.HostKeyVerifier, lose func
 // lastWord is what Close gives a peer to take the farewell.
 const lastWord = 50 * time.Millisecond
 
+// serve has a scripted server serve a connection that the test may cut.
+func serve(t *testing.T, c net.Conn, script func(p *sshtest.Peer)) {
+	s := scripted(t, script)
+	go s.ServeConn(c)
+}
+
 // shakes has a handshake wait for a server that runs a script.
-func shakes(v transport.HostKeyVerifier, run func(p *peer)) waittest.Call {
+func shakes(v transport.HostKeyVerifier, run func(p *sshtest.Peer)) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		nc, server := sshtest.Pipe()
-		playOver(t, server, new(script), run)
+		serve(t, server, run)
 		return handshake(t, nc, v, func() { server.Close() }, io.ErrUnexpectedEOF)
 	}
 }
 
 // with returns what ends every call on a connection whose server runs a script
 // after the handshake, and the connection.
-func with(t *testing.T, lost error, run func(p *peer)) (*transport.Conn, []waittest.End) {
+func with(t *testing.T, lost error, run func(p *sshtest.Peer)) (*transport.Conn, []waittest.End) {
 	nc, server := sshtest.Pipe()
-	playOver(t, server, new(script), func(p *peer) {
-		p.handshake()
+	serve(t, server, func(p *sshtest.Peer) {
+		p.Handshake()
 		run(p)
 	})
 	c := transport.Client(nc, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
@@ -150,7 +144,7 @@ func with(t *testing.T, lost error, run func(p *peer)) (*transport.Conn, []waitt
 // reads has do wait for a server that says nothing.
 func reads(do func(c *transport.Conn) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
-		c, ends := with(t, io.ErrUnexpectedEOF, (*peer).drain)
+		c, ends := with(t, io.ErrUnexpectedEOF, drain)
 		return waittest.Blocked{Ends: ends, Do: func(context.Context) error { return do(c) }}
 	}
 }
@@ -158,7 +152,7 @@ func reads(do func(c *transport.Conn) error) waittest.Call {
 // stalled returns a connection to a server that does not read.
 func stalled(t *testing.T) (*transport.Conn, []waittest.End) {
 	stop := make(chan struct{})
-	c, ends := with(t, net.ErrClosed, func(*peer) { <-stop })
+	c, ends := with(t, net.ErrClosed, func(*sshtest.Peer) { <-stop })
 	t.Cleanup(func() { close(stop) })
 	return c, ends
 }
@@ -189,7 +183,7 @@ func queues(do func(c *transport.Conn) error) waittest.Call {
 // exchanges has do wait for a key exchange that the server does not go on with.
 func exchanges(do func(c *transport.Conn) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
-		c, ends := with(t, io.ErrUnexpectedEOF, (*peer).drain)
+		c, ends := with(t, io.ErrUnexpectedEOF, drain)
 		require.NoError(t, c.Rekey())
 		go func() { _, _ = c.ReadPacket() }() // that is who notices the end
 		ends = append(ends, waittest.End{
@@ -229,10 +223,7 @@ func (r *resetting) Write(p []byte) (int, error) {
 func TestResetThatAWriteMeetsIsTheCauseForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nc, server := sshtest.Pipe()
-		playOver(t, server, new(script), func(p *peer) {
-			p.handshake()
-			p.drain()
-		})
+		serve(t, server, honest)
 		below := &resetting{Conn: nc}
 		c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 		require.NoError(t, c.Handshake(t.Context()))
