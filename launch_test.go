@@ -11,6 +11,7 @@ import (
 
 	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
@@ -67,16 +68,14 @@ func start(t *testing.T, s *instant, pty bool) error {
 }
 
 var (
-	opened = [][]byte{ssh.Marshal(struct {
-		Recipient, Sender, Window, MaxPacket uint32 `sshtype:"91"`
-	}{0, 0, 1 << 20, 32 << 10})}
-	granted = [][]byte{{99, 0, 0, 0, 0}}
-	refused = [][]byte{{100, 0, 0, 0, 0}}
+	opened  = [][]byte{ssh.Marshal(sshtest.ChannelOpenConfirmMsg{Window: 1 << 20, MaxPacket: 32 << 10})}
+	granted = [][]byte{ssh.Marshal(sshtest.ChannelSuccessMsg{})}
+	refused = [][]byte{ssh.Marshal(sshtest.ChannelFailureMsg{})}
 	hasRun  = [][]byte{
 		granted[0],
-		append([]byte{98, 0, 0, 0, 0, 0, 0, 0, 11}, "exit-status\x00\x00\x00\x00\x00"...),
-		{96, 0, 0, 0, 0},
-		{97, 0, 0, 0, 0},
+		ssh.Marshal(sshtest.ChannelRequestMsg{Name: "exit-status", Payload: make([]byte, 4)}),
+		ssh.Marshal(sshtest.ChannelEOFMsg{}),
+		ssh.Marshal(sshtest.ChannelCloseMsg{}),
 	}
 )
 
@@ -87,10 +86,7 @@ func TestCommandThatEndsBeforeItsInputIsSent(t *testing.T) {
 }
 
 func TestAnswersToWhatLeftEarly(t *testing.T) {
-	prohibited := [][]byte{ssh.Marshal(struct {
-		Recipient, Reason uint32 `sshtype:"92"`
-		Message, Language string
-	}{0, 1, "no", ""})}
+	prohibited := [][]byte{ssh.Marshal(sshtest.ChannelOpenFailureMsg{Reason: 1, Message: "no"})}
 	for name, test := range map[string]struct {
 		answers   map[string][][]byte
 		pty       bool

@@ -25,7 +25,7 @@ func Scripted(tb testing.TB, script func(p *Peer)) *Server {
 //	s := sshtest.Scripted(t, func(p *sshtest.Peer) {
 //		p.Login()
 //		id, _ := p.AcceptCommand()
-//		p.Send(sshtest.ChannelCloseMsg{id}) // and no exit status
+//		p.Send(sshtest.ChannelCloseMsg{Recipient: id}) // and no exit status
 //		p.Drain()
 //	})
 //

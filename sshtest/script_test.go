@@ -164,7 +164,7 @@ func TestScriptedServerAnswersAnExchangeOfTheClient(t *testing.T) {
 	require.ErrorIs(t, client.Wait(), io.EOF)
 }
 
-// OpenSSH's client has to bear noise, and the other one that there is cannot.
+// x/crypto's client gives up when an UNIMPLEMENTED comes; OpenSSH's does not.
 func TestNoiseIsBorneByOpenSSH(t *testing.T) {
 	client, err := exec.LookPath("ssh")
 	require.NoError(t, err)
