@@ -333,3 +333,44 @@ func TestClientThatDoesNotWhatTheScriptExpectsFailsTheTest(t *testing.T) {
 		})
 	}
 }
+
+// What comes before it is asked for is kept, in its order.
+func TestPacketsThatComeEarlyAreKept(t *testing.T) {
+	early := make(chan bool)
+	s := sshtest.Scripted(t, func(p *sshtest.Peer) {
+		expect := func(name string) {
+			if m := sshtest.Expect[sshtest.GlobalRequestMsg](p); m.Name != name {
+				p.Fatalf("%q instead of %q", m.Name, name)
+			}
+		}
+		p.Login()
+		<-early
+		p.Exchange()
+		expect("first")
+		_, subsystem := p.AcceptCommand()
+		expect("second")
+		expect("third")
+		if _, shell := p.AcceptCommand(); subsystem != "sftp" || shell != "" {
+			p.Fatalf("%q and %q", subsystem, shell)
+		}
+	})
+	client, err := try(t, s, nil)
+	require.NoError(t, err)
+	announce := func(name string) {
+		_, _, err := client.SendRequest(name, false, nil)
+		require.NoError(t, err)
+	}
+	announce("first")
+	close(early)
+	session, err := client.NewSession()
+	require.NoError(t, err)
+	announce("second")
+	require.NoError(t, session.Setenv("A", "B"))
+	announce("third")
+	require.NoError(t, session.RequestSubsystem("sftp"))
+	session, err = client.NewSession()
+	require.NoError(t, err)
+	require.NoError(t, session.RequestPty("xterm", 24, 80, nil))
+	require.NoError(t, session.Shell())
+	require.Error(t, session.Wait())
+}

@@ -102,7 +102,7 @@ func TestVerifierThatWaits(t *testing.T) {
 
 // shows is a server with that key, which offers the algorithm whatever the key
 // is for.
-func shows(key ssh.Signer, algorithm string) lie {
+func shows(key ssh.Signer, algorithm string) script {
 	return func(p *sshtest.Peer) {
 		p.HostKey = key
 		p.KexInit = func(m *sshtest.KexInitMsg) { m.HostKey = []string{algorithm} }
@@ -110,16 +110,16 @@ func shows(key ssh.Signer, algorithm string) lie {
 }
 
 // replies is a server whose reply is changed after it was signed.
-func replies(change func(m *sshtest.KexECDHReplyMsg)) lie {
+func replies(change func(m *sshtest.KexECDHReplyMsg)) script {
 	return func(p *sshtest.Peer) { p.KexReply = change }
 }
 
 // unverified checks that a handshake fails before the verifier is asked.
-func unverified(t *testing.T, tc transport.Config, lie lie) error {
+func unverified(t *testing.T, tc transport.Config, lies script) error {
 	t.Helper()
 	r := new(recorder)
 	tc.HostKey = r
-	err := refused(t, tc, lie)
+	err := refused(t, tc, lies)
 	require.Empty(t, r.calls)
 	require.ErrorAs(t, err, new(*transport.HostKeyError))
 	return err
@@ -186,7 +186,7 @@ func addOrder(s []byte) {
 func TestHostKeyOfAnotherKind(t *testing.T) {
 	rsaKey := sshtest.NewSigner(t, ssh.KeyAlgoRSA)
 	p384 := sshtest.NewSigner(t, ssh.KeyAlgoECDSA384)
-	signs := func(offered, signed string) lie {
+	signs := func(offered, signed string) script {
 		return func(p *sshtest.Peer) {
 			shows(rsaKey, offered)(p)
 			p.SignatureAlgorithm = signed
@@ -194,7 +194,7 @@ func TestHostKeyOfAnotherKind(t *testing.T) {
 	}
 	renamed := bytes.Replace(p384.PublicKey().Marshal(), []byte("ecdsa-sha2-nistp384"), []byte("ecdsa-sha2-nistp256"), 1)
 	for name, test := range map[string]struct {
-		lie  lie
+		lies script
 		says string
 	}{
 		"rsa-sha2-256 for rsa-sha2-512": {signs("rsa-sha2-512", "rsa-sha2-256"), `"rsa-sha2-256"`},
@@ -212,7 +212,7 @@ func TestHostKeyOfAnotherKind(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.ErrorContains(t, unverified(t, transport.Config{}, test.lie), test.says)
+			require.ErrorContains(t, unverified(t, transport.Config{}, test.lies), test.says)
 		})
 	}
 }

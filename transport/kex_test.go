@@ -131,7 +131,7 @@ func TestStrictKexIsSettledByTheFirstExchange(t *testing.T) {
 func TestKeyExchangeOutOfOrder(t *testing.T) {
 	init := kexInit(curve)
 	reply := ssh.Marshal(&sshtest.KexECDHReplyMsg{})
-	for name, change := range map[string]lie{
+	for name, change := range map[string]script{
 		"K4 second KEXINIT":            func(p *sshtest.Peer) { p.After(20, init) },
 		"K4 many KEXINITs":             func(p *sshtest.Peer) { p.After(20, each(slices.Repeat([][]byte{init}, 100))...) },
 		"K4 KEXINIT before NEWKEYS":    func(p *sshtest.Peer) { p.After(31, init) },
@@ -209,7 +209,7 @@ func TestNameListsAreBounded(t *testing.T) {
 		"last":  func(m *sshtest.KexInitMsg) *[]string { return &m.LanguageOut },
 	} {
 		t.Run(name, func(t *testing.T) {
-			filled := func(n int) lie {
+			filled := func(n int) script {
 				return inits(func(m *sshtest.KexInitMsg) {
 					*list(m) = append(*list(m), slices.Repeat([]string{"x"}, n-len(*list(m)))...)
 				})
@@ -239,7 +239,7 @@ func TestServerGuesses(t *testing.T) {
 	right := func(m *sshtest.KexInitMsg) { m.FirstKexFollows = true }
 	config := transport.Config{KeyExchanges: []string{"curve25519-sha256"}}
 	for _, lax := range []bool{false, true} {
-		guess := func(change func(m *sshtest.KexInitMsg), messages ...any) lie {
+		guess := func(change func(m *sshtest.KexInitMsg), messages ...any) script {
 			return func(p *sshtest.Peer) {
 				p.Lax, p.KexInit = lax, change
 				p.After(20, messages...)
@@ -274,7 +274,7 @@ func replyTo(t *testing.T, kex string, answer func(x []byte) []byte) error {
 
 // answers plays a key exchange by that method, up to the answer to the
 // client's first message of it.
-func answers(kex string, answer func(x []byte) []byte) lie {
+func answers(kex string, answer func(x []byte) []byte) script {
 	return func(p *sshtest.Peer) {
 		begin(p, kex)
 		p.Send(answer(p.Receive()))
@@ -292,7 +292,7 @@ func begin(p *sshtest.Peer, kex string) {
 }
 
 // inits is a server with another KEXINIT.
-func inits(change func(m *sshtest.KexInitMsg)) lie {
+func inits(change func(m *sshtest.KexInitMsg)) script {
 	return func(p *sshtest.Peer) { p.KexInit = change }
 }
 

@@ -47,7 +47,7 @@ func TestLiesInCertificates(t *testing.T) {
 	}
 	option := func(name, value string) []byte { return ssh.Marshal(struct{ N, V string }{name, value}) }
 	rsaKey := sshtest.NewSigner(t, ssh.KeyAlgoRSA).PublicKey().Marshal()
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"honest":                         {holds: true},
 		"signed again":                   {blob: changed(func(*certificateMsg) {}), holds: true},
 		"possession of the authority":    {sign: signing(ca, ssh.KeyAlgoED25519)},

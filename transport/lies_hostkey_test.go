@@ -31,7 +31,7 @@ func TestLiesInEd25519Signatures(t *testing.T) {
 		return func(hash []byte) []byte { return change(honest(hash)) }
 	}
 	says := func(s []byte) func([]byte) []byte { return func([]byte) []byte { return s } }
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"honest":                {holds: true},
 		"of another key":        {sign: signing(other, algorithm)},
 		"of another hash":       {sign: func([]byte) []byte { return signing(hostKey(), algorithm)(make([]byte, 32)) }},
@@ -87,7 +87,7 @@ func TestLiesByEd25519KeysOfSmallOrder(t *testing.T) {
 	for _, point := range smallOrder {
 		public, err := ssh.ParsePublicKey(ssh.Marshal(struct{ T, K string }{ssh.KeyAlgoED25519, string(unhex(point))}))
 		require.NoError(t, err)
-		l := kexLie{differ: "OpenSSH does not look", blob: public.Marshal(), sign: func(hash []byte) []byte {
+		l := lie{differ: "OpenSSH does not look", blob: public.Marshal(), sign: func(hash []byte) []byte {
 			for _, r := range smallOrder {
 				s := &ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: append(unhex(r), make([]byte, 32)...)}
 				if public.Verify(hash, s) == nil {
@@ -118,7 +118,7 @@ func TestLiesInECDSASignatures(t *testing.T) {
 		})
 	}
 	pair := func(r, s *big.Int) []byte { return append(mpint(r), mpint(s)...) }
-	lies := map[string]kexLie{
+	lies := map[string]lie{
 		"honest":        {holds: true},
 		"S negated":     {sign: changed(func(r, s *big.Int) []byte { return pair(r, new(big.Int).Sub(n, s)) }), holds: true}, // as ECDSA is
 		"R plus N":      {sign: changed(func(r, s *big.Int) []byte { return pair(new(big.Int).Add(r, n), s) })},
@@ -139,9 +139,9 @@ func TestLiesInECDSASignatures(t *testing.T) {
 	for name, bad := range map[string]*big.Int{
 		"zero": {}, "N": n, "a huge number": new(big.Int).Lsh(n, 9000), "minus one": big.NewInt(-1),
 	} {
-		lies["R is "+name] = kexLie{sign: changed(func(r, s *big.Int) []byte { return pair(bad, s) })}
-		lies["S is "+name] = kexLie{sign: changed(func(r, s *big.Int) []byte { return pair(r, bad) })}
-		lies["both are "+name] = kexLie{sign: changed(func(r, s *big.Int) []byte { return pair(bad, bad) })}
+		lies["R is "+name] = lie{sign: changed(func(r, s *big.Int) []byte { return pair(bad, s) })}
+		lies["S is "+name] = lie{sign: changed(func(r, s *big.Int) []byte { return pair(r, bad) })}
+		lies["both are "+name] = lie{sign: changed(func(r, s *big.Int) []byte { return pair(bad, bad) })}
 	}
 
 	point, err := private.PublicKey.Bytes()
@@ -165,7 +165,7 @@ func TestLiesInECDSASignatures(t *testing.T) {
 		"P-384":             p384,
 		"P-384 by our name": bytes.Replace(p384, []byte("ecdsa-sha2-nistp384"), []byte(algorithm), 1),
 	} {
-		lies["key is "+name] = kexLie{blob: blob}
+		lies["key is "+name] = lie{blob: blob}
 	}
 	for name, l := range lies {
 		l.key = key
@@ -221,7 +221,7 @@ func TestLiesInRSASignatures(t *testing.T) {
 		}{ssh.KeyAlgoRSA, e, n})
 	}
 	n, e := private.N, big.NewInt(int64(private.E))
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"honest":                       {holds: true},
 		"without zeros":                {sign: shortened(1), holds: true}, // RFC 8332 section 3 lets a verifier take it, for older signers
 		"zero too many":                {sign: changed(func(b []byte) []byte { return append([]byte{0}, b...) })},

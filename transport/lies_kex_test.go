@@ -25,7 +25,7 @@ func respelling(value func([]byte) ([]byte, []byte), change func(public []byte) 
 // K9, told by a server that knows what comes of its value.
 func TestLiesAboutX25519(t *testing.T) {
 	honest := agreeing(ecdh.X25519())
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"honest":        {holds: true},
 		"byte too few":  {value: respelling(honest, func(b []byte) []byte { return b[:31] })},
 		"byte too many": {value: respelling(honest, func(b []byte) []byte { return append(b, 0) })},
@@ -36,7 +36,7 @@ func TestLiesAboutX25519(t *testing.T) {
 		t.Run(name, l.complete().judge)
 	}
 	for _, point := range lowOrder {
-		l := kexLie{value: saying(unhex(point), mpint(new(big.Int)))}
+		l := lie{value: saying(unhex(point), mpint(new(big.Int)))}
 		t.Run("low order "+point, l.complete().judge)
 	}
 }
@@ -44,7 +44,7 @@ func TestLiesAboutX25519(t *testing.T) {
 // K10
 func TestLiesAboutECDH(t *testing.T) {
 	honest, zero := agreeing(ecdh.P256()), mpint(new(big.Int))
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"honest":        {value: honest, holds: true},
 		"infinity":      {value: saying([]byte{0}, zero)},
 		"nothing":       {value: saying(nil, zero)},
@@ -69,7 +69,7 @@ func TestLiesAboutDiffieHellman(t *testing.T) {
 		}
 		return mpint(new(big.Int).Exp(big.NewInt(2), y, p))[4:], mpint(new(big.Int).Exp(new(big.Int).SetBytes(client), y, p))
 	}
-	lies := map[string]kexLie{
+	lies := map[string]lie{
 		"honest": {value: honest, holds: true},
 		"unneeded zero": {
 			value:  respelling(honest, func(b []byte) []byte { return append([]byte{0}, b...) }),
@@ -80,7 +80,7 @@ func TestLiesAboutDiffieHellman(t *testing.T) {
 		if new(big.Int).Mod(f, p).Sign() == 0 {
 			secret = mpint(new(big.Int))
 		}
-		lies[fmt.Sprint("out of range ", i)] = kexLie{value: saying(mpint(f)[4:], secret)}
+		lies[fmt.Sprint("out of range ", i)] = lie{value: saying(mpint(f)[4:], secret)}
 	}
 	for name, l := range lies {
 		l.kex = "diffie-hellman-group14-sha256"
@@ -91,7 +91,7 @@ func TestLiesAboutDiffieHellman(t *testing.T) {
 // K11
 func TestLiesAboutGroups(t *testing.T) {
 	p, two := rfc3526(2048, 124476), big.NewInt(2)
-	for name, l := range map[string]kexLie{
+	for name, l := range map[string]lie{
 		"group 14":      {group: &gexGroup{p, two}, holds: true},
 		"small":         {group: &gexGroup{new(big.Int).Rsh(p, 1), two}},
 		"large":         {group: &gexGroup{new(big.Int).Lsh(p, 6145), two}},

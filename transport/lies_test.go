@@ -19,11 +19,11 @@ import (
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// A kexLie is what a server does wrong in a key exchange, told to our client and
+// A lie is what a server does wrong in a key exchange, told to our client and
 // to OpenSSH's. The signature fits whatever is said, unless that is the lie,
 // and the secret that a value leads to is known: a client that does not look is
 // taken in.
-type kexLie struct {
+type lie struct {
 	kex       string // default curve25519-sha256
 	key       ssh.Signer
 	algorithm string // default the type of key
@@ -43,7 +43,7 @@ type outcome struct{ told, believed bool }
 
 // tell answers the client's first message of the method, and waits for
 // NEWKEYS.
-func (l *kexLie) tell(p *sshtest.Peer, serverInit []byte, o *outcome) {
+func (l *lie) tell(p *sshtest.Peer, serverInit []byte, o *outcome) {
 	client := sshtest.Expect[sshtest.KexECDHInitMsg](p).Public // of Diffie-Hellman an mpint, which is a string too
 	var public, signature []byte
 	for signature == nil {
@@ -61,7 +61,7 @@ func (l *kexLie) tell(p *sshtest.Peer, serverInit []byte, o *outcome) {
 }
 
 // complete fills in what is honest.
-func (l kexLie) complete() *kexLie {
+func (l lie) complete() *lie {
 	if l.kex == "" {
 		l.kex = "curve25519-sha256"
 	}
@@ -132,7 +132,7 @@ func altering(key ssh.Signer, algorithm string, change func(blob []byte) []byte)
 }
 
 // judge tells a lie to our client and to OpenSSH's.
-func (l *kexLie) judge(t *testing.T) {
+func (l *lie) judge(t *testing.T) {
 	t.Parallel()
 	ours := l.tellTo(t, func(server *sshtest.Server) {
 		nc, err := server.DialContext(t.Context(), "tcp", server.Addr)
@@ -158,7 +158,7 @@ func (l *kexLie) judge(t *testing.T) {
 
 // tellTo runs a client against a server that lies, and returns what became of
 // it.
-func (l *kexLie) tellTo(t *testing.T, run func(server *sshtest.Server)) (o outcome) {
+func (l *lie) tellTo(t *testing.T, run func(server *sshtest.Server)) (o outcome) {
 	over := make(chan struct{})
 	run(sshtest.NewServer(t, &sshtest.Options{Script: func(p *sshtest.Peer) {
 		defer close(over)
@@ -186,7 +186,7 @@ func (l *kexLie) tellTo(t *testing.T, run func(server *sshtest.Server)) (o outco
 }
 
 // openSSH runs ssh(1), which believes every key, and returns what it says.
-func openSSH(t *testing.T, server *sshtest.Server, l *kexLie) string {
+func openSSH(t *testing.T, server *sshtest.Server, l *lie) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(server.Addr)
 	require.NoError(t, err)

@@ -16,9 +16,9 @@ import (
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// A lie says, before the handshake, in what a scripted server departs from an
-// honest one. Nil is honest.
-type lie func(p *sshtest.Peer)
+// A script plays a server, or says before the handshake in what that departs
+// from an honest one. Nil is honest.
+type script func(p *sshtest.Peer)
 
 // hostKey is the key of every scripted server that has no other.
 var hostKey = sync.OnceValue(func() ssh.Signer {
@@ -31,10 +31,10 @@ var hostKey = sync.OnceValue(func() ssh.Signer {
 })
 
 // scripted starts a server that follows the script.
-func scripted(tb testing.TB, script func(p *sshtest.Peer)) *sshtest.Server {
+func scripted(tb testing.TB, run script) *sshtest.Server {
 	tb.Helper()
 	return sshtest.NewServer(tb, &sshtest.Options{
-		Version: "SSH-2.0-script", HostKeys: []ssh.Signer{hostKey()}, InMemory: true, Script: script,
+		Version: "SSH-2.0-script", HostKeys: []ssh.Signer{hostKey()}, InMemory: true, Script: run,
 	})
 }
 
@@ -48,25 +48,25 @@ func dial(tb testing.TB, s *sshtest.Server) net.Conn {
 
 // client returns a client of a scripted server. Its verifier is a fixed key
 // unless the config has one.
-func client(t *testing.T, tc transport.Config, script func(p *sshtest.Peer)) *transport.Conn {
+func client(t *testing.T, tc transport.Config, run script) *transport.Conn {
 	t.Helper()
 	if tc.HostKey == nil {
 		tc.HostKey = transport.FixedHostKey(hostKey().PublicKey())
 	}
-	c := transport.Client(dial(t, scripted(t, script)), &tc)
+	c := transport.Client(dial(t, scripted(t, run)), &tc)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
 
 // connected returns a client after its handshake. The script goes on behind it.
-func connected(t *testing.T, tc transport.Config, lie lie, script func(p *sshtest.Peer)) *transport.Conn {
+func connected(t *testing.T, tc transport.Config, lies, run script) *transport.Conn {
 	t.Helper()
 	c := client(t, tc, func(p *sshtest.Peer) {
-		if lie != nil {
-			lie(p)
+		if lies != nil {
+			lies(p)
 		}
 		p.Handshake()
-		script(p)
+		run(p)
 	})
 	require.NoError(t, c.Handshake(t.Context()))
 	return c
@@ -83,11 +83,11 @@ func honest(p *sshtest.Peer) {
 
 // refused runs a handshake that must fail, checks that the connection has
 // ended, and returns the error.
-func refused(t *testing.T, tc transport.Config, lie lie) error {
+func refused(t *testing.T, tc transport.Config, lies script) error {
 	t.Helper()
 	c := client(t, tc, func(p *sshtest.Peer) {
-		if lie != nil {
-			lie(p)
+		if lies != nil {
+			lies(p)
 		}
 		honest(p)
 	})

@@ -22,7 +22,7 @@ import (
 // waits are all calls of this package that can wait. See waittest.
 var waits = waittest.Calls{
 	"Conn.Handshake, for the version":      shakes(nil, drain),
-	"Conn.Handshake, for the key exchange": shakes(nil, func(p *sshtest.Peer) { p.SendVersion(); p.Drain() }),
+	"Conn.Handshake, for the key exchange": shakes(nil, func(p *sshtest.Peer) { p.SendRaw([]byte("SSH-2.0-slow\r\n")); p.Drain() }),
 	"Conn.Handshake, for the verifier":     shakes(stuckVerifier, honest),
 	"Conn.Handshake, for a peer that does not read": func(t *testing.T) waittest.Blocked {
 		nc, server := net.Pipe() // which holds nothing
@@ -108,29 +108,23 @@ func handshake(t *testing.T, nc net.Conn, v transport.HostKeyVerifier, lose func
 // lastWord is what Close gives a peer to take the farewell.
 const lastWord = 50 * time.Millisecond
 
-// serve has a scripted server serve a connection that the test may cut.
-func serve(t *testing.T, c net.Conn, script func(p *sshtest.Peer)) {
-	s := scripted(t, script)
-	go s.ServeConn(c)
-}
-
 // shakes has a handshake wait for a server that runs a script.
-func shakes(v transport.HostKeyVerifier, run func(p *sshtest.Peer)) waittest.Call {
+func shakes(v transport.HostKeyVerifier, run script) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		nc, server := sshtest.Pipe()
-		serve(t, server, run)
+		go scripted(t, run).ServeConn(server)
 		return handshake(t, nc, v, func() { server.Close() }, io.ErrUnexpectedEOF)
 	}
 }
 
 // with returns what ends every call on a connection whose server runs a script
 // after the handshake, and the connection.
-func with(t *testing.T, lost error, run func(p *sshtest.Peer)) (*transport.Conn, []waittest.End) {
+func with(t *testing.T, lost error, run script) (*transport.Conn, []waittest.End) {
 	nc, server := sshtest.Pipe()
-	serve(t, server, func(p *sshtest.Peer) {
+	go scripted(t, func(p *sshtest.Peer) {
 		p.Handshake()
 		run(p)
-	})
+	}).ServeConn(server)
 	c := transport.Client(nc, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 	t.Cleanup(func() { c.Close() })
 	require.NoError(t, c.Handshake(t.Context()))
@@ -223,7 +217,7 @@ func (r *resetting) Write(p []byte) (int, error) {
 func TestResetThatAWriteMeetsIsTheCauseForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nc, server := sshtest.Pipe()
-		serve(t, server, honest)
+		go scripted(t, honest).ServeConn(server)
 		below := &resetting{Conn: nc}
 		c := transport.Client(below, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
 		require.NoError(t, c.Handshake(t.Context()))
