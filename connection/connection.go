@@ -259,7 +259,7 @@ func (c *Conn) readLoop() {
 // were dealt with. It is the read loop's, as wakeReaders is.
 func (c *Conn) wake(s *stream) {
 	if !c.gathers {
-		s.ready.Signal()
+		s.ready.Broadcast()
 	} else if !s.due {
 		s.due = true
 		c.toWake = append(c.toWake, s)
@@ -270,7 +270,7 @@ func (c *Conn) wake(s *stream) {
 func (c *Conn) wakeReaders() {
 	for i, s := range c.toWake {
 		s.due = false
-		s.ready.Signal()
+		s.ready.Broadcast()
 		c.toWake[i] = nil
 	}
 	c.toWake = c.toWake[:0]

@@ -85,15 +85,6 @@ func (s *stream) append(data []byte) (direct int) {
 	return direct
 }
 
-// passOn wakes the next reader if there is something left for it. Whoever was
-// woken for data calls it: waking one at a time, the first one first, keeps
-// later ones from being served before.
-func (s *stream) passOn() {
-	if s.size > 0 && s.waiting > 0 {
-		s.ready.Signal()
-	}
-}
-
 // grow adds a segment for n further bytes.
 func (s *stream) grow(n int) {
 	pool := &largeSegments

@@ -197,9 +197,6 @@ func (c *Channel) awaitData(s *stream, direct bool) error {
 		case c.err != nil:
 			return c.err
 		}
-		if s.filled > 0 {
-			s.ready.Signal() // that is another's, who was not the first to wait
-		}
 		s.waiting++
 		s.ready.Wait()
 		s.waiting--
@@ -225,7 +222,6 @@ func (c *Channel) read(s *stream, p []byte) (int, error) {
 		n := s.filled
 		s.into, s.filled = nil, 0
 		if n > 0 {
-			s.passOn()
 			c.mu.Unlock()
 			return n, nil
 		}
@@ -235,7 +231,6 @@ func (c *Channel) read(s *stream, p []byte) (int, error) {
 		return 0, err
 	}
 	n := s.read(p)
-	s.passOn()
 	credit := c.consume(n)
 	c.mu.Unlock()
 	c.giveCredit(credit)
@@ -251,7 +246,6 @@ func (c *Channel) writeTo(s *stream, w io.Writer) (total int64, err error) {
 		}
 		g := s.take()
 		s.size -= len(g.unread())
-		s.passOn()
 		c.mu.Unlock()
 
 		var n int
