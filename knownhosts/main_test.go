@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/knownhosts"
+	"github.com/nacre-ssh/nacre/sshtest"
 )
 
 // TestMain lets the test binary serve as ssh's ProxyCommand, see openssh_test.go, and as one of many processes that learn
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 		_, _ = io.Copy(os.Stdout, c)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	sshtest.Main(m)
 }
 
 // signer returns the Ed25519 key that goes by name in a test.

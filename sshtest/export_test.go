@@ -1,5 +1,9 @@
 package sshtest
 
-var Strays = strays
+var (
+	Strays      = strays
+	LeftOpen    = leftOpen
+	Descriptors = descriptors
+)
 
 var Program = program

@@ -3,27 +3,60 @@ package sshtest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 // Main runs a package's tests and ends the program. If they pass but leave
-// goroutines behind that do not end within five seconds, it shows their
-// stacks and fails. It is the whole body of a TestMain:
+// something behind that does not end within five seconds, it says what and
+// fails: goroutines, with their stacks, and, where there is a /proc, files and
+// sockets that are open. It is the whole body of a TestMain:
 //
 //	func TestMain(m *testing.M) { sshtest.Main(m) }
 func Main(m *testing.M) {
+	before := descriptors()
 	code := m.Run()
 	if code == 0 {
-		if stacks := strays(5 * time.Second); len(stacks) > 0 {
+		if left := strays(5 * time.Second); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "sshtest: %d goroutines outlive the tests:\n\n%s\n",
-				len(stacks), strings.Join(stacks, "\n\n"))
+				len(left), strings.Join(left, "\n\n"))
+			code = 1
+		} else if left := leftOpen(before, 5*time.Second); len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "sshtest: %d files outlive the tests:\n\n%s\n",
+				len(left), strings.Join(left, "\n"))
 			code = 1
 		}
 	}
 	os.Exit(code)
+}
+
+// leftOpen returns the files that are open and were not before, when the grace
+// is over, and none as soon as there are none.
+func leftOpen(before []string, grace time.Duration) []string {
+	for end := time.Now().Add(grace); ; time.Sleep(5 * time.Millisecond) {
+		left := slices.DeleteFunc(descriptors(), func(d string) bool { return slices.Contains(before, d) })
+		if len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
+// descriptors returns the files and sockets that are open, and none where there
+// is no /proc. What has no name in any sense, as epoll's have not, is the
+// runtime's.
+func descriptors() (open []string) {
+	links, _ := filepath.Glob("/proc/self/fd/*")
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err == nil && !strings.HasPrefix(target, "anon_inode:") {
+			open = append(open, link+" is "+target)
+		}
+	}
+	return open
 }
 
 // household are functions whose goroutines belong to the runtime or to

@@ -7,48 +7,19 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// TestMain fails the package when a goroutine of it is left at the end.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	left := leaked()
-	for range 100 {
-		if left == "" {
-			os.Exit(code)
-		}
-		<-time.After(10 * time.Millisecond)
-		left = leaked()
-	}
-	fmt.Fprintf(os.Stderr, "goroutine left:\n%s\n", left)
-	os.Exit(1)
-}
-
-// leaked returns the stack of a goroutine, other than the caller's, that runs
-// code of this package.
-func leaked() string {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	for i, stack := range strings.Split(string(stacks), "\n\n") {
-		if i > 0 && strings.Contains(stack, "nacre/userauth") {
-			return stack
-		}
-	}
-	return ""
-}
+func TestMain(m *testing.M) { sshtest.Main(m) }
 
 var errBroken = errors.New("connection reset")
 
