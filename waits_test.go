@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -298,4 +300,35 @@ func TestCancelThatDoesNotReturn(t *testing.T) {
 			require.Equal(t, time.Minute+takes, time.Since(begin))
 		})
 	}
+}
+
+// Neither a timer nor a context that lives on holds a client that was closed.
+func TestNothingHoldsAClientThatWasClosed(t *testing.T) {
+	s := sshtest.NewServer(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	client := func() weak.Pointer[nacre.Client] {
+		c := config(s)
+		c.Connection.KeepAliveInterval = time.Hour
+		client, err := nacre.Dial(ctx, s.Target, c)
+		require.NoError(t, err)
+		require.NoError(t, client.Command(ctx, "true").Run())
+		cmd := client.Command(ctx, "sleep infinity")
+		newPipes(t, cmd)
+		require.NoError(t, cmd.Start())
+		l, err := client.Listen(ctx, "tcp", "localhost:0")
+		require.NoError(t, err)
+		conn, err := client.DialContext(ctx, "tcp", s.Addr)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Hour)))
+		require.NoError(t, client.Close())
+		require.Error(t, cmd.Wait())
+		require.NoError(t, l.Close())
+		return weak.Make(client)
+	}()
+	for i := 0; i < 1000 && client.Value() != nil; i++ {
+		runtime.GC()
+		<-time.After(time.Millisecond)
+	}
+	require.Nil(t, client.Value())
 }

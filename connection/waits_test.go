@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
@@ -226,9 +228,7 @@ func writes(do func(ch *connection.Channel) error, full bool) waittest.Call {
 func TestWritersToAPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
-		p.in.setLimit(-1)
 		total, done := make(chan int, 100), make(chan error, 100)
-		p.in.setLimit(1 << 30)
 		var channels []*connection.Channel
 		for range 100 {
 			ch, _ := p.openWith(c, nil, 1<<30, 32<<10)
@@ -252,4 +252,54 @@ func TestWritersToAPeerThatDoesNotRead(t *testing.T) {
 		}
 		require.Less(t, sum, 1<<20)
 	})
+}
+
+// collected tells whether nothing holds what p points to. The stacks of
+// goroutines that have just ended may, for a moment.
+func collected[T any](p weak.Pointer[T]) bool {
+	for range 1000 {
+		if runtime.GC(); p.Value() == nil {
+			return true
+		}
+		<-time.After(time.Millisecond)
+	}
+	return false
+}
+
+// A timer that goes on would hold what it is for.
+func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
+	for name, end := range map[string]func(c *connection.Conn, p *peer){
+		"Close":                  func(c *connection.Conn, _ *peer) { _ = c.Close() },
+		"loss of the connection": func(_ *connection.Conn, p *peer) { p.lose() },
+		"failure of a write": func(c *connection.Conn, p *peer) {
+			p.in.fail(nil, os.ErrPermission)
+			_, _ = c.SendRequest(context.Background(), "x", false, nil)
+		},
+	} {
+		conn, ch := func() (weak.Pointer[connection.Conn], weak.Pointer[connection.Channel]) {
+			ours, theirs := pipe()
+			c := connection.New(ours, &connection.Config{KeepAliveInterval: time.Hour})
+			p := &peer{t: t, end: theirs, ours: ours}
+			ch, _ := p.open(c, nil)
+			require.NoError(t, ch.SetDeadline(time.Now().Add(time.Hour)))
+			end(c, p)
+			<-c.Done()
+			return weak.Make(c), weak.Make(ch)
+		}()
+		require.True(t, collected(conn), name)
+		require.True(t, collected(ch), name)
+	}
+}
+
+func TestNothingHoldsAChannelThatWasClosed(t *testing.T) {
+	c, p := start(t, nil)
+	ch := func() weak.Pointer[connection.Channel] {
+		ch, id := p.open(c, nil)
+		require.NoError(t, ch.SetDeadline(time.Now().Add(time.Hour)))
+		require.NoError(t, ch.Close())
+		p.send(&closeMsg{id})
+		<-ch.Done()
+		return weak.Make(ch)
+	}()
+	require.True(t, collected(ch))
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -236,4 +238,24 @@ func TestResetThatAWriteMeetsIsTheCauseForAll(t *testing.T) {
 			require.ErrorIs(t, err, net.ErrClosed)
 		}
 	})
+}
+
+// A timer that goes on would hold what it is for, and so would a context that
+// lives longer.
+func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
+	s := scripted(t, honest)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := func() weak.Pointer[transport.Conn] {
+		c := transport.Client(dial(t, s), &transport.Config{HostKey: transport.FixedHostKey(s.HostKey)})
+		require.NoError(t, c.Handshake(ctx))
+		require.NoError(t, c.Rekey()) // which has a clock
+		require.NoError(t, c.Close())
+		return weak.Make(c)
+	}()
+	for i := 0; i < 1000 && c.Value() != nil; i++ {
+		runtime.GC()
+		<-time.After(time.Millisecond)
+	}
+	require.Nil(t, c.Value())
 }
