@@ -151,7 +151,7 @@ func TestConcurrentAddsLoseAndTearNothing(t *testing.T) {
 	}
 }
 
-// TestManyProcessesLearnAtOnce is THREATS H7. The host that all of them learn may be there several times, as with OpenSSH,
+// TestManyProcessesLearnAtOnce is H7. The host that all of them learn may be there several times, as with OpenSSH,
 // which writes without a lock too: the lines say the same, and a lock would be one more thing for a dead process to hold.
 func TestManyProcessesLearnAtOnce(t *testing.T) {
 	const processes = 100

@@ -18,7 +18,7 @@ func FuzzLine(f *testing.F) {
 	for _, line := range []string{
 		"host " + good, "*,!host " + good + " comment\r", "[host]:2222,::1 " + good, "@revoked * " + good,
 		"@cert-authority *.example " + good, "@cert-authority @revoked * " + good, "# " + good, "host ssh-rsa AAAA",
-		"|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= " + good, "\ufeffhost " + good, "host\x00 " + good,
+		"|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= " + good, "\ufeffhost " + good, "host\x00 " + good, "@revoked * rsa-sha2-512 " + strings.Fields(text(rsaSigner().PublicKey()))[1],
 	} {
 		f.Add(line, "host:22")
 	}

@@ -187,6 +187,7 @@ func TestPlainKeysAreJudgedAsBySSH(t *testing.T) {
 	})
 }
 
+// TestCertificatesAreJudgedAsBySSH has the bad ones of K26 as well: what OpenSSH 9.2 lets pass of those is in certificate_test.go.
 func TestCertificatesAreJudgedAsBySSH(t *testing.T) {
 	ca := signer("ca")
 	certified := func(c *ssh.Certificate) ssh.Signer {
@@ -200,7 +201,16 @@ func TestCertificatesAreJudgedAsBySSH(t *testing.T) {
 	withPort := certified(certificate(t, ca, func(c *ssh.Certificate) {
 		c.ValidPrincipals = []string{"[host.example]:2222"}
 	}))
+	notYet := certified(certificate(t, ca, func(c *ssh.Certificate) { c.ValidAfter = c.ValidBefore - 1 }))
+	forUsers := certified(certificate(t, ca, func(c *ssh.Certificate) { c.CertType = ssh.UserCert }))
+	withOption := certified(certificate(t, ca, func(c *ssh.Certificate) {
+		c.CriticalOptions = map[string]string{"x@example.com": ""}
+	}))
+	sha1, err := ssh.NewSignerWithAlgorithms(rsaSigner().(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+	require.NoError(t, err)
+	bySHA1, bySHA2 := certified(certificate(t, sha1, nil)), certified(certificate(t, rsaSigner(), nil))
 	host, other, authority := text(key("host")), text(key("other")), text(ca.PublicKey())
+	rsaAuthority := "@cert-authority * " + text(rsaSigner().PublicKey())
 	compareWithSSH(t, []judgement{
 		{"certificate", "22", "@cert-authority *.example " + authority, good, 0},
 		{"certificate on a port", "2222", "@cert-authority *.example " + authority, good, 0},
@@ -211,6 +221,11 @@ func TestCertificatesAreJudgedAsBySSH(t *testing.T) {
 		{"certificate for another host", "22", "@cert-authority * " + authority, elsewhere, knownhosts.BadCertificate},
 		{"authority of another host", "22", "@cert-authority elsewhere " + authority, good, knownhosts.Unknown},
 		{"authority without marker", "22", "host.example " + authority, good, knownhosts.Changed},
+		{"not yet valid", "22", "@cert-authority * " + authority, notYet, knownhosts.BadCertificate},
+		{"for users", "22", "@cert-authority * " + authority, forUsers, knownhosts.BadCertificate},
+		{"critical option", "22", "@cert-authority * " + authority, withOption, knownhosts.BadCertificate},
+		{"signed with SHA-2", "22", rsaAuthority, bySHA2, 0},
+		{"signed with SHA-1", "22", rsaAuthority, bySHA1, knownhosts.BadCertificate},
 		{"expired", "22", "@cert-authority * " + authority, expired, knownhosts.BadCertificate},
 		{"expired, but the plain key is known", "22",
 			"@cert-authority * " + authority + "\nhost.example " + host, expired, 0},

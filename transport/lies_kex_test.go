@@ -22,6 +22,37 @@ func respelling(value func([]byte) ([]byte, []byte), change func(public []byte) 
 	}
 }
 
+// until makes values until their secret, as on the wire, is as wanted.
+func until(value func([]byte) ([]byte, []byte), wanted func(secret []byte) bool) func([]byte) ([]byte, []byte) {
+	return func(client []byte) (public, secret []byte) {
+		for secret == nil || !wanted(secret) {
+			public, secret = value(client)
+		}
+		return public, secret
+	}
+}
+
+// A secret that is an mpint is now shorter, now longer than the numbers that it
+// comes of. These are no lies, but rare.
+func TestSecretsOfEveryLength(t *testing.T) {
+	for kex, of := range map[string]struct {
+		value func([]byte) ([]byte, []byte)
+		size  int // of the numbers, in bytes
+	}{
+		"curve25519-sha256":             {agreeing(ecdh.X25519()), 32},
+		"ecdh-sha2-nistp256":            {agreeing(ecdh.P256()), 32},
+		"diffie-hellman-group14-sha256": {agreeingIn(rfc3526(2048, 124476)), 256},
+	} {
+		for name, wanted := range map[string]func(secret []byte) bool{
+			"zero in front":                     func(secret []byte) bool { return len(secret) == 4+of.size-1 },
+			"highest bit":                       func(secret []byte) bool { return len(secret) == 4+of.size+1 },
+			"zero in front, highest bit behind": func(secret []byte) bool { return len(secret) == 4+of.size && secret[4] == 0 },
+		} {
+			t.Run(kex+" "+name, lie{kex: kex, value: until(of.value, wanted), holds: true}.complete().judge)
+		}
+	}
+}
+
 // K9, told by a server that knows what comes of its value.
 func TestLiesAboutX25519(t *testing.T) {
 	honest := agreeing(ecdh.X25519())
@@ -59,16 +90,22 @@ func TestLiesAboutECDH(t *testing.T) {
 	}
 }
 
-// K11
-func TestLiesAboutDiffieHellman(t *testing.T) {
-	p := rfc3526(2048, 124476)
-	honest := func(client []byte) (public, secret []byte) {
-		y, err := rand.Int(rand.Reader, p)
+// agreeingIn makes honest values of a group with generator 2. Their exponents
+// are short, which the client cannot know.
+func agreeingIn(p *big.Int) func(client []byte) (public, secret []byte) {
+	return func(client []byte) (public, secret []byte) {
+		y, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
 		if err != nil {
 			panic(err)
 		}
 		return mpint(new(big.Int).Exp(big.NewInt(2), y, p))[4:], mpint(new(big.Int).Exp(new(big.Int).SetBytes(client), y, p))
 	}
+}
+
+// K11
+func TestLiesAboutDiffieHellman(t *testing.T) {
+	p := rfc3526(2048, 124476)
+	honest := agreeingIn(p)
 	lies := map[string]lie{
 		"honest": {value: honest, holds: true},
 		"unneeded zero": {
