@@ -87,7 +87,9 @@ func (g generator) hosts() string {
 }
 
 // hostKeys are the keys in files, and those that servers show.
-var hostKeys = []ssh.Signer{signer("a"), signer("b"), ecdsaSigner(), rsaSigner()}
+func hostKeys() []ssh.Signer {
+	return []ssh.Signer{signer("a"), signer("b"), ecdsaSigner(), rsaSigner()}
+}
 
 func (g generator) line() string {
 	switch g.IntN(12) {
@@ -96,15 +98,15 @@ func (g generator) line() string {
 	case 1:
 		return g.damaged()
 	}
-	k := text(pick(g, hostKeys...).PublicKey())
+	k := text(pick(g, hostKeys()...).PublicKey())
 	marker := pick(g, "", "", "", "", "", "", "@cert-authority ", "@cert-authority  ", "@revoked ")
 	end := pick(g, "", "", "", " comment", "\r", " # c", " \t", "\tc\r", " "+k)
 	return pick(g, "", "", "", " ", "\t ") + marker + g.hosts() + pick(g, " ", "\t", " \t ") + k + end
 }
 
-// damaged is a line that nobody should make sense of.
+// damaged is a line that makes no sense, but for an RSA key by the name of an algorithm.
 func (g generator) damaged() string {
-	k := text(pick(g, hostKeys...).PublicKey())
+	k := text(pick(g, hostKeys()...).PublicKey())
 	hosts, encoded := g.hosts(), strings.Fields(k)[1]
 	return pick(g,
 		hosts+" "+k[:len(k)-g.IntN(len(k)-1)-1],
@@ -204,11 +206,12 @@ func revokedElsewhere(content string, err error) bool {
 // lines that ssh-keygen finds.
 func TestGeneratedFilesAreReadAsBySSHKeygen(t *testing.T) {
 	g := newGenerator(t)
-	for range 60 {
+	for range 50 {
 		content := g.file()
 		file := write(t, content)
 		d := load(t, file)
-		for _, place := range places {
+		for range 5 {
+			place := pick(g, places...)
 			own := lookup(t, written(place.host, place.port), file)
 			plain := own
 			if place.port != "22" {
@@ -235,9 +238,9 @@ func kind(err error) knownhosts.Kind {
 
 // shown are the keys that a server may show: all in the files, one that is in none, and certificates.
 func (g generator) shown(t *testing.T, host string) []ssh.Signer {
-	shown := append([]ssh.Signer{signer("stranger")}, hostKeys...)
+	shown := append([]ssh.Signer{signer("stranger")}, hostKeys()...)
 	for _, k := range []ssh.Signer{signer("a"), signer("stranger")} {
-		c := certificate(t, pick(g, hostKeys...), func(c *ssh.Certificate) {
+		c := certificate(t, pick(g, hostKeys()...), func(c *ssh.Certificate) {
 			// In lower case: for OpenSSH 9.2 capitals make it another name.
 			c.Key, c.ValidPrincipals = k.PublicKey(), []string{strings.ToLower(host)}
 		})
@@ -273,7 +276,7 @@ func TestGeneratedFilesAreJudgedAsBySSH(t *testing.T) {
 		content, place := g.file(), pick(g, places...)
 		k := pick(g, g.shown(t, place.host)...)
 		if g.IntN(2) == 0 { // most files know nothing of the place
-			content = written(place.host, place.port) + " " + text(pick(g, hostKeys...).PublicKey()) + "\n" + content
+			content = written(place.host, place.port) + " " + text(pick(g, hostKeys()...).PublicKey()) + "\n" + content
 		}
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
