@@ -56,6 +56,7 @@ func TestAddRecordsAKeyOnce(t *testing.T) {
 	requireKind(t, 0, verify(t, d, "host:22", key("other")))
 }
 
+// H7
 func TestAddKeepsWhatIsThere(t *testing.T) {
 	file := write(t, "# mine\nbad line\nlast "+text(key("other")))
 	require.NoError(t, os.Chmod(file, 0o640))

@@ -13,6 +13,7 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
+// K26
 func TestBadCertificatesAreRefused(t *testing.T) {
 	now := uint64(time.Now().Unix())
 	d := knownhosts.Parse("f", []byte("@cert-authority host.example,[::1]:2222 "+text(key("ca"))))
@@ -91,6 +92,7 @@ func TestForgedCertificatesAreRefused(t *testing.T) {
 	requireKind(t, knownhosts.Unknown, verify(t, d, "host.example:22", key("ca")))
 }
 
+// K26
 func TestAuthoritySignaturesWithSHA1AreRefused(t *testing.T) {
 	ca := rsaSigner()
 	d := knownhosts.Parse("f", []byte("@cert-authority * "+text(ca.PublicKey())))

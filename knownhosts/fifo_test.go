@@ -13,6 +13,7 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
+// H4
 func TestFIFOsAreRefusedWithoutWaitingForAWriter(t *testing.T) {
 	dir := t.TempDir()
 	fifo, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "link")

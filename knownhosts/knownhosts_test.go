@@ -26,6 +26,7 @@ func TestLoadTakesMissingFilesForEmptyOnes(t *testing.T) {
 	requireKind(t, knownhosts.Unknown, verify(t, new(knownhosts.DB), "host:22", key("host")))
 }
 
+// H4, and H1: of a file of 200 MB nothing is taken
 func TestLoadFailsForWhatItCannotRead(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -113,6 +114,7 @@ func TestLoadFSReadsFromAFileSystem(t *testing.T) {
 	}
 }
 
+// H1
 func TestLoadReadsLinesOfAnyLength(t *testing.T) {
 	const longest = 1 << 20
 	good := "host " + text(key("host"))
@@ -157,6 +159,7 @@ func TestPatternsOf1022BytesAreTaken(t *testing.T) {
 	}
 }
 
+// H1
 func TestLoadTakesManyLinesInShortTime(t *testing.T) {
 	defer debug.FreeOSMemory()
 	ecdsa := text(ecdsaSigner().PublicKey())
@@ -174,6 +177,7 @@ func TestLoadTakesManyLinesInShortTime(t *testing.T) {
 	require.Len(t, d.Skipped(), 1000)
 }
 
+// H1
 func TestSkippedNamesFileLineAndReason(t *testing.T) {
 	file := write(t, "# comment\n\nbad\n")
 	d := load(t, file)

@@ -20,6 +20,7 @@ func wire(fields ...string) string {
 	return base64.StdEncoding.EncodeToString(blob)
 }
 
+// H1
 func TestLinesAreSkippedWithTheirReason(t *testing.T) {
 	good := text(key("host"))
 	encoded := strings.Fields(good)[1]
@@ -76,6 +77,7 @@ func TestLinesAreSkippedWithTheirReason(t *testing.T) {
 	}
 }
 
+// H1
 func TestLinesAreUnderstood(t *testing.T) {
 	good := text(key("host"))
 	for _, test := range []struct{ name, line string }{
@@ -108,11 +110,13 @@ func TestAlgorithmStandsForTheTypeOfItsKeys(t *testing.T) {
 	}
 }
 
+// H1
 func TestByteOrderMarkDoesNotHideARevocation(t *testing.T) {
 	d := knownhosts.Parse("f", []byte("\ufeff@revoked * "+text(key("host"))+"\nhost "+text(key("host"))))
 	requireKind(t, knownhosts.Revoked, verify(t, d, "host:22", key("host")))
 }
 
+// H3
 func TestWildcardsTakeLinearTime(t *testing.T) {
 	name := strings.Repeat("a", 64<<10)
 	pattern := strings.Repeat("a*", 200) + "b"

@@ -74,6 +74,7 @@ func TestNamesMatchAsInSSHKeygen(t *testing.T) {
 	}
 }
 
+// H9
 func TestHashedNamesOfSSHKeygenAreRecognized(t *testing.T) {
 	file := write(t, fmt.Sprintf("Host.Example,10.0.0.1 %[1]s\n[host.example]:2222 %[2]s\n::1 %[1]s c o m m e n t\n",
 		text(key("host")), text(key("other"))))
@@ -94,6 +95,7 @@ func TestHashedNamesOfSSHKeygenAreRecognized(t *testing.T) {
 	require.Equal(t, []string{ssh.KeyAlgoED25519}, d.HostKeyAlgorithms("host.example:22"))
 }
 
+// H9
 func TestSSHKeygenFindsWhatAddWrote(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	d := load(t, file)

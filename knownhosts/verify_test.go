@@ -28,6 +28,7 @@ var (
 	_ verifier  = knownhosts.Callback(nil)
 )
 
+// H3
 func TestNamesAreNormalized(t *testing.T) {
 	for _, test := range []struct{ entry, addr string }{
 		{"host.example", "HOST.example:22"},
@@ -51,6 +52,7 @@ func TestNamesAreNormalized(t *testing.T) {
 	}
 }
 
+// H3
 func TestNamesThatDifferAreNotTakenForOneAnother(t *testing.T) {
 	for _, test := range []struct{ entry, addr string }{
 		{"*.", "host:22"},
@@ -82,6 +84,7 @@ func TestMalformedAddressesAreRefused(t *testing.T) {
 	require.ErrorContains(t, verify(t, d, "host:22", nil), "no host key")
 }
 
+// H2
 func TestRevocationBeatsEveryMatch(t *testing.T) {
 	host, ca := text(key("host")), text(key("ca"))
 	trust := "host.example " + host + "\n* " + host + "\n@cert-authority * " + ca + "\n"
@@ -104,6 +107,7 @@ func TestRevocationBeatsEveryMatch(t *testing.T) {
 	}
 }
 
+// K28
 func TestAnotherTypeOfKeyCountsAsChanged(t *testing.T) {
 	d := knownhosts.Parse("f", []byte("host "+text(key("host"))))
 	err := verify(t, d, "host:22", rsaSigner().PublicKey())
