@@ -293,6 +293,7 @@ func TestEndOfTheStandardErrorIsKept(t *testing.T) {
 	}
 }
 
+// C14
 func TestUnknownEnd(t *testing.T) {
 	client := embedded(t, map[string]sshtest.HandlerFunc{"vanish": func(x *sshtest.Session) int {
 		fmt.Fprint(x.Stdout, "some output")
@@ -303,6 +304,7 @@ func TestUnknownEnd(t *testing.T) {
 	require.Equal(t, "some output", string(out))
 }
 
+// C14
 func TestLostConnectionDuringACommand(t *testing.T) {
 	s := sshtest.NewServer(t, &sshtest.Options{Handlers: map[string]sshtest.HandlerFunc{"slow": func(x *sshtest.Session) int {
 		fmt.Fprint(x.Stdout, "half")

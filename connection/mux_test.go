@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -78,10 +79,13 @@ func TestLiesEndTheConnection(t *testing.T) {
 				require.ErrorAs(t, err, new(*connection.ProtocolError))
 				require.Less(t, len(err.Error()), 300)
 				<-opening
-				for err = nil; err == nil; { // what came before the lie is delivered
-					_, err = ch.Read(make([]byte, 1000))
+				got, err := io.ReadAll(ch)
+				if strings.HasPrefix(name, "one byte more") {
+					require.Len(t, got, 200, "what came before the lie is delivered")
+				} else {
+					require.Empty(t, got, "and nothing of the lie")
 				}
-				if err != io.EOF {
+				if err != nil { // the stream had not ended well before the lie
 					require.ErrorAs(t, err, new(*connection.ProtocolError))
 				}
 				_, err = ch.Write([]byte("x"))
@@ -107,6 +111,26 @@ func TestManySmallAdjustments(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 100_000, n)
 	})
+}
+
+// C4: nobody has any use for window after our EOF or CLOSE.
+func TestAdjustmentsAfterTheEndAreIgnored(t *testing.T) {
+	c, p := start(t, nil)
+	ch, id := p.open(c, nil)
+	require.NoError(t, ch.CloseWrite())
+	expect[eofMsg](p)
+	twice := []any{&adjustMsg{id, 1<<32 - 1}, &adjustMsg{id, 1<<32 - 1}}
+	alive := func() {
+		p.send(append(twice, &globalRequestMsg{"x@example.com", true, nil})...)
+		expect[requestFailureMsg](p)
+	}
+	alive()
+	require.NoError(t, ch.Close())
+	expect[closeMsg](p)
+	alive()
+	p.send(&closeMsg{id})
+	require.NoError(t, ch.Wait())
+	alive()
 }
 
 func FuzzPackets(f *testing.F) {
