@@ -330,5 +330,5 @@ func TestNothingHoldsAClientThatWasClosed(t *testing.T) {
 		runtime.GC()
 		<-time.After(time.Millisecond)
 	}
-	require.Nil(t, client.Value())
+	require.True(t, client.Value() == nil, "something holds it")
 }

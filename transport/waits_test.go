@@ -257,5 +257,5 @@ func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
 		runtime.GC()
 		<-time.After(time.Millisecond)
 	}
-	require.Nil(t, c.Value())
+	require.True(t, c.Value() == nil, "something holds it")
 }
