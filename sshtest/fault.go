@@ -13,7 +13,8 @@ import (
 type FaultKind int
 
 // The kinds of faults. Those that say nothing else leave the other direction
-// as it is.
+// as it is. A far end without CloseWrite is closed by a Cut of what goes out,
+// and what Swap holds back there is lost if nothing more is written.
 const (
 	Pass  FaultKind = iota // nothing
 	Cut                    // the end: the reader has io.EOF, the writer syscall.EPIPE
