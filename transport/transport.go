@@ -40,8 +40,9 @@ type Conn struct {
 	conn   net.Conn
 	config Config // effective: defaults filled in, lists copied
 
-	handshake sync.Once
-	result    error // of Handshake
+	begun  atomic.Bool   // Handshake was called
+	shaken chan struct{} // closed when that has ended
+	result error         // of it, valid after shaken
 
 	anticipated *anticipation // between greet and the server's KEXINIT; of the reader
 
@@ -73,7 +74,7 @@ func Client(c net.Conn, config *Config) *Conn {
 	if config == nil {
 		config = new(Config)
 	}
-	t := &Conn{conn: c, config: config.clone(), done: make(chan struct{})}
+	t := &Conn{conn: c, config: config.clone(), done: make(chan struct{}), shaken: make(chan struct{})}
 	t.r.init(c, t.config.MaxPacket)
 	t.w.init(c)
 	t.owed.init()
@@ -85,14 +86,28 @@ func Client(c net.Conn, config *Config) *Conn {
 // When ctx ends, the connection is closed and the context's error is returned.
 // ctx has no effect afterwards: Config.LoginTimeout, LoginBytes and LoginPackets
 // go on to bound what the server may take until the user is authenticated. A
-// failed handshake always ends the connection; a second call returns the result
-// of the first.
+// failed handshake always ends the connection; a second call waits for the first,
+// as long as its own ctx allows, and returns its result.
 //
 // Errors are a [*HostKeyError], a [*NegotiationError], a [*DisconnectError], a
 // [*ProtocolError], a [*BudgetError], or an error of the connection below or of
 // ctx, wrapped with the stage in which it occurred.
 func (c *Conn) Handshake(ctx context.Context) error {
-	c.handshake.Do(func() { c.result = c.runHandshake(ctx) })
+	if c.begun.CompareAndSwap(false, true) {
+		defer close(c.shaken)
+		c.result = errNoHandshake // unless it returns: a verifier may panic
+		c.result = c.runHandshake(ctx)
+		return c.result
+	}
+	select {
+	case <-c.shaken: // counts, even when ctx has ended as well
+	default:
+		select {
+		case <-c.shaken:
+		case <-ctx.Done():
+			return contextError(ctx)
+		}
+	}
 	return c.result
 }
 

@@ -26,6 +26,12 @@ var waits = waittest.Calls{
 	"Conn.Handshake, for the version":      shakes(nil, drain),
 	"Conn.Handshake, for the key exchange": shakes(nil, func(p *sshtest.Peer) { p.SendRaw([]byte("SSH-2.0-slow\r\n")); p.Drain() }),
 	"Conn.Handshake, for the verifier":     shakes(stuckVerifier, honest),
+	"Conn.Handshake, for another one": func(t *testing.T) waittest.Blocked {
+		b := shakes(nil, drain)(t)
+		go func() { _ = b.Do(context.Background()) }()
+		synctest.Wait()
+		return b
+	},
 	"Conn.Handshake, for a peer that does not read": func(t *testing.T) waittest.Blocked {
 		nc, server := net.Pipe() // which holds nothing
 		t.Cleanup(func() { server.Close() })
@@ -258,4 +264,13 @@ func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 	require.True(t, c.Value() == nil, "something holds it")
+}
+
+func TestHandshakeWhoseVerifierPanicsIsNoSuccess(t *testing.T) {
+	c := transport.Client(dial(t, scripted(t, honest)), &transport.Config{
+		HostKey: transport.HostKeyFunc(func(context.Context, string, net.Addr, ssh.PublicKey) error { panic("no") }),
+	})
+	defer c.Close()
+	require.Panics(t, func() { _ = c.Handshake(t.Context()) })
+	require.Error(t, c.Handshake(t.Context()))
 }
