@@ -91,6 +91,13 @@ func (r reset) ReadPacket() ([]byte, error) {
 	return packet, err
 }
 
+func (r reset) WritePacket(packet []byte) error {
+	if r.packets.WritePacket(packet) != nil {
+		return os.ErrPermission
+	}
+	return nil
+}
+
 // fill stops reading, and queues requests until there is room for no more.
 func (s *silent) fill() {
 	s.t.Helper()
