@@ -1,11 +1,11 @@
 package knownhosts
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 
@@ -17,13 +17,15 @@ import (
 // made sure that the key is right; a key that differs from those on record is
 // recorded beside them. Of a certificate the plain key is recorded. A key that
 // is on record for addr already is not recorded again, and a revoked one is
-// refused with a [*KeyError].
+// refused with a [*KeyError]. The name is hashed if the file has hashed ones.
 //
 // A missing file is created with mode 0600, and its directories with 0700; one
-// that exists keeps its mode and owner, and a symbolic link stays one. The line
-// goes out in a single write in append mode, so that several processes may add
-// to one file; two that learn the same key at once may both write it, as with
-// OpenSSH. When writing fails nothing is recorded in memory either.
+// that exists keeps its mode and owner, and a symbolic link stays one. On Unix
+// the file is locked meanwhile, and what other processes have written since it
+// was loaded counts: many of them may learn hosts into one file, and none writes
+// a key that another one has written. A lock is waited for up to 10 seconds. When
+// writing fails nothing is recorded in memory either, and what has reached the
+// file is taken back.
 func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to add")
@@ -32,76 +34,155 @@ func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	if !recordable(t.host) || len(t.name) > maxPattern {
-		return fmt.Errorf("knownhosts: host name %s cannot be written to known_hosts", quote(t.host))
+	_, err = d.record(context.Background(), &entry{key: plainKey(key), names: []string{t.name}, beside: true})
+	var refusal *KeyError
+	if errors.As(err, &refusal) {
+		refusal.Addr, refusal.Key = addr, key
 	}
-	key = plainKey(key)
-	if !supported(key.Type()) {
-		return fmt.Errorf("knownhosts: key type %s cannot be written to known_hosts", quote(key.Type()))
-	}
+	return err
+}
 
+// entry is a key that is to be recorded.
+type entry struct {
+	key    ssh.PublicKey // plain
+	names  []string
+	hash   bool // the names, even if the file has none that is
+	beside bool // other keys for the names are no hindrance
+}
+
+// record writes an entry for those names that do not have the key yet, and
+// returns them.
+func (d *DB) record(ctx context.Context, e *entry) (recorded []string, err error) {
+	for _, name := range e.names {
+		if !recordable(name) {
+			return nil, fmt.Errorf("knownhosts: host name %s cannot be written to known_hosts", quote(name))
+		}
+	}
+	if !supported(e.key.Type()) {
+		return nil, fmt.Errorf("knownhosts: key type %s cannot be written to known_hosts", quote(e.key.Type()))
+	}
 	d.adding.Lock()
 	defer d.adding.Unlock()
-	if l, ok := d.revocation(key); ok {
-		return &KeyError{Addr: addr, Key: key, Kind: Revoked, Known: []Line{l}}
+	if refusal := d.revocation(e.key); refusal != nil {
+		return nil, refusal
 	}
-	if index(d.find(t).plain, key) >= 0 {
-		return nil
+	e.names = d.without(e)
+	if len(e.names) == 0 {
+		return nil, nil
 	}
-	if d.file != "" {
-		text := t.name + " " + key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal()) + "\n"
-		if err := appendLine(d.file, text); err != nil {
-			return fmt.Errorf("knownhosts: %w", err)
+	var lines []line
+	if d.file == "" {
+		lines = e.lines(0)
+	} else {
+		err = editFile(ctx, d.file, func(content []byte) ([]byte, error) {
+			content, lines, err = e.appendTo(content, d.file)
+			return content, err
+		})
+		if refusal := (*KeyError)(nil); errors.As(err, &refusal) {
+			return nil, refusal
+		}
+		if err != nil {
+			return nil, fmt.Errorf("knownhosts: %w", err)
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.insert(line{Line: Line{File: d.file, Key: key}, hosts: patternList(t.name)})
-	return nil
+	for _, l := range lines {
+		l.File = d.file
+		d.insert(l)
+	}
+	return e.names, nil
 }
 
-// recordable reports whether a line that begins with host means just that host:
-// no marker, list, pattern or hash, and no second line.
-func recordable(host string) bool {
-	return !strings.ContainsFunc(host, func(r rune) bool {
+// without returns the names for which the DB does not know the key yet.
+func (d *DB) without(e *entry) []string {
+	var names []string
+	for _, name := range e.names {
+		if index(d.find(target{host: name, name: name}).plain, e.key) < 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// lines returns what goes to memory if nothing goes to a file.
+func (e *entry) lines(number int) []line {
+	lines := make([]line, len(e.names))
+	for i, name := range e.names {
+		lines[i] = line{Line: Line{Number: number, Key: e.key}, hosts: patternList(name)}
+	}
+	return lines
+}
+
+// appendTo adds an entry to the content of a file, unless others have done so
+// since it was loaded. They may also have recorded another key.
+func (e *entry) appendTo(content []byte, file string) ([]byte, []line, error) {
+	var missing []string
+	for _, name := range e.names {
+		onRecord := matching(content, file, name)
+		switch {
+		case index(onRecord, e.key) >= 0:
+		case len(onRecord) > 0 && !e.beside:
+			return nil, nil, &KeyError{Name: name, Kind: Changed, Known: onRecord}
+		default:
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 && len(content) > 0 && content[len(content)-1] != '\n' {
+		content = append(content, '\n') // the last line would be glued to ours
+	}
+	lines := e.lines(1 + bytes.Count(content, []byte("\n")))
+	if len(missing) == 0 {
+		return content, lines, nil
+	}
+	hash := e.hash || bytes.HasPrefix(content, []byte(hashMagic)) || bytes.Contains(content, []byte("\n"+hashMagic))
+	return append(content, newLines(missing, e.key, hash)...), lines, nil
+}
+
+// newLines is one line with all names, or, where names are hashed, one for each.
+func newLines(names []string, key ssh.PublicKey, hash bool) string {
+	text := " " + key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal()) + "\n"
+	if !hash {
+		return strings.Join(names, ",") + text
+	}
+	var b strings.Builder
+	for _, name := range names {
+		field, _ := hashName(name)
+		b.WriteString(field + text)
+	}
+	return b.String()
+}
+
+// matching returns the plain lines about a name. It decodes the keys of no
+// others, so that large files are no trouble.
+func matching(content []byte, file, name string) []Line {
+	var found []Line
+	number := 0
+	for text := range bytes.Lines(content) {
+		number++
+		f, err := splitLine(string(trimLine(text, number)))
+		if err != nil || f.marker != "" || f.hosts[0] == '#' {
+			continue
+		}
+		if hosts, err := parseHosts(f.hosts); err != nil || !hosts.match(name) {
+			continue
+		}
+		if l, err := parseLine(string(trimLine(text, number))); err == nil {
+			l.File, l.Number = file, number
+			found = append(found, l.Line)
+		}
+	}
+	return found
+}
+
+// recordable reports whether a line that begins with a name means just that
+// name: no marker, list, pattern or hash, and no second line. The name may be
+// "[host]:port".
+func recordable(name string) bool {
+	if host, port, ok := strings.Cut(strings.TrimPrefix(name, "["), "]:"); ok && name[0] == '[' {
+		name = host + port
+	}
+	return name != "" && len(name) <= maxPattern-4 && !strings.ContainsFunc(name, func(r rune) bool {
 		return !unicode.IsPrint(r) || strings.ContainsRune(" @?*#[]|'\"\\!,", r)
 	})
-}
-
-// appendLine adds text, which ends with a line feed, to a file that other
-// processes may be adding to.
-func appendLine(name, text string) error {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return notRegular(name)
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	if torn, err := lacksNewline(f); err != nil {
-		return errors.Join(err, f.Close())
-	} else if torn {
-		text = "\n" + text
-	}
-	if _, err := f.WriteString(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
-}
-
-// lacksNewline reports whether a line appended to f would be glued to the one
-// before.
-func lacksNewline(f *os.File) (bool, error) {
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return false, err
-	}
-	last := make([]byte, 1)
-	if _, err := f.ReadAt(last, info.Size()-1); err != nil {
-		return false, err
-	}
-	return last[0] != '\n', nil
 }

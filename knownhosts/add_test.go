@@ -152,8 +152,7 @@ func TestConcurrentAddsLoseAndTearNothing(t *testing.T) {
 	}
 }
 
-// TestManyProcessesLearnAtOnce is H7. The host that all of them learn may be there several times, as with OpenSSH,
-// which writes without a lock too: the lines say the same, and a lock would be one more thing for a dead process to hold.
+// TestManyProcessesLearnAtOnce is H7. The host that all of them learn is there once.
 func TestManyProcessesLearnAtOnce(t *testing.T) {
 	const processes = 100
 	target := write(t, "# mine\nlast "+text(key("other"))) // without a line feed
@@ -182,6 +181,7 @@ func TestManyProcessesLearnAtOnce(t *testing.T) {
 	require.Empty(t, d.Skipped())
 	requireKind(t, 0, verify(t, d, "last:22", key("other")))
 	requireKind(t, 0, verify(t, d, "common.example:2222", key("host")))
+	require.Equal(t, processes+1, strings.Count(content, "\n")-strings.Count(before+"\n", "\n"))
 	for i := range processes {
 		require.Equal(t, 1, strings.Count(content, fmt.Sprintf("\nown-%d.example %s\n", i, text(key("host")))))
 	}
@@ -191,4 +191,49 @@ func TestManyProcessesLearnAtOnce(t *testing.T) {
 	info, err = os.Stat(target)
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o640), info.Mode())
+}
+
+func TestNewNamesAreHashedWhereOthersAre(t *testing.T) {
+	file := write(t, "# mine\n|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= "+text(key("other"))+"\n")
+	require.NoError(t, load(t, file).Add("host:2222", key("host")))
+	require.NotContains(t, read(t, file), "[host]:2222")
+	require.Equal(t, map[int]bool{3: true}, find(t, "[host]:2222", file))
+	err := verify(t, load(t, file), "host:2222", key("other"))
+	requireKind(t, knownhosts.Changed, err)
+	require.ErrorContains(t, err, "ssh-keygen -R '[host]:2222' -f '"+file+"'")
+}
+
+// TestAddSeesWhatOthersWroteMeanwhile: the file is not loaded again.
+func TestAddSeesWhatOthersWroteMeanwhile(t *testing.T) {
+	file := write(t, "")
+	d := load(t, file)
+	require.NoError(t, load(t, file).Add("host:22", key("host")))
+	before := read(t, file)
+	require.NoError(t, d.Add("host:22", key("host")))
+	require.Equal(t, before, read(t, file))
+	requireKind(t, 0, verify(t, d, "host:22", key("host")))
+}
+
+// TestFullDiskLosesNothing has the system end a write in the middle of a line: a limit on the size of files, 512 bytes
+// here, cuts it off as a full disk does.
+func TestFullDiskLosesNothing(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, room := range []int{0, 1, 20} {
+		line := "host " + text(key("host")) + "\n"
+		before := "#" + strings.Repeat("x", 512-room-len(line)-2) + "\n" + line
+		file := write(t, before)
+		learn := func(command string) ([]byte, error) {
+			cmd := exec.Command("sh", "-c", command, self)
+			cmd.Env = append(os.Environ(), learnVariable+"="+file)
+			return cmd.CombinedOutput()
+		}
+		out, err := learn(`ulimit -f 1 && exec "$0" other:22`)
+		require.Error(t, err)
+		require.Contains(t, string(out), "knownhosts: write "+file+": file too large")
+		require.Equal(t, before, read(t, file))
+		out, err = learn(`exec "$0" other:22`)
+		require.NoError(t, err, string(out))
+		require.Equal(t, before+"other "+text(key("host"))+"\n", read(t, file))
+	}
 }

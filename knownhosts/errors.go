@@ -2,8 +2,10 @@ package knownhosts
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -16,7 +18,7 @@ const (
 	maxShown = 8
 )
 
-// Kind says why a DB refused a key.
+// Kind says why a key was refused.
 type Kind int
 
 const (
@@ -26,11 +28,15 @@ const (
 	// Changed: other keys are on record for the host, of the same type or of
 	// others. Either the host has new keys or somebody is in between.
 	Changed
-	// Revoked: the key, or the authority that signed it, is on an @revoked line.
+	// Revoked: the key, or the authority that signed it, is on an @revoked line,
+	// or a revocation list has it or its certificate.
 	Revoked
 	// BadCertificate: a known authority signed the certificate, but it is not
 	// valid for this host now.
 	BadCertificate
+	// AddressChanged: the key is right for the host, or the host is unknown, but
+	// other keys are on record for its address; see Policy.CheckAddress.
+	AddressChanged
 )
 
 // String returns the word for the kind.
@@ -44,6 +50,8 @@ func (k Kind) String() string {
 		return "revoked"
 	case BadCertificate:
 		return "bad certificate"
+	case AddressChanged:
+		return "address changed"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
@@ -51,38 +59,96 @@ func (k Kind) String() string {
 // KeyError is the refusal of a host key.
 type KeyError struct {
 	Addr string        // as it was given to VerifyHostKey
+	Name string        // what was looked up: "host", "[host]:port", or an alias
 	Key  ssh.PublicKey // as it was offered; may be an *ssh.Certificate
 	Kind Kind
 
 	// Known are the lines that speak against the key: for Changed all plain
-	// lines for the host, for Revoked the line that revokes it, for
-	// BadCertificate the line of the authority and then the plain lines. For
-	// Unknown there are none.
+	// lines for the host, for AddressChanged those for the address, for Revoked
+	// the line that revokes it, for BadCertificate the line of the authority and
+	// then the plain lines. For Unknown they are the authorities for the host,
+	// none of which has signed the key.
 	Known []Line
 
-	// Err says what is wrong with the certificate if Kind is BadCertificate,
-	// and is nil otherwise.
+	// Err says more: what is wrong with the certificate, which entry of a
+	// revocation list has it, why nobody could be asked. It may be nil.
 	Err error
 }
 
-// Error tells an operator in one line which key was offered, and which lines of
-// which files speak against it.
+// Error tells an operator in one line which key was offered, which lines of
+// which files speak against it, and what can be done.
 func (e *KeyError) Error() string {
-	offered := fmt.Sprintf("server %s offered %s", quote(e.Addr), describe(e.Key))
+	text := fmt.Sprintf("server %s offered %s", quote(e.Addr), describe(e.Key))
+	if e.Name != "" && e.Name != e.Addr {
+		if t, err := parseTarget(e.Addr); err != nil || t.name != e.Name {
+			text += ", looked up as " + quote(e.Name)
+		}
+	}
 	switch e.Kind {
 	case Unknown:
-		return "knownhosts: unknown host key: " + offered + ", and nothing is on record for it"
+		text = "unknown host key: " + text + ", and nothing is on record for it"
+		if len(e.Known) > 0 {
+			text += " but authorities that did not sign it: " + list(e.Known)
+		}
+		text += e.because() + "; compare the fingerprint with the server's own, and record the key if it is right"
 	case Changed:
-		return "knownhosts: host key has changed: " + offered + ", but on record: " + list(e.Known)
+		text = "host key has changed: " + text + e.onRecord() + e.because() + e.remedy()
+	case AddressChanged:
+		text = "host key differs from that of the address: " + text + e.onRecord() + e.because() + e.remedy()
 	case Revoked:
-		return "knownhosts: host key is revoked: " + offered + ", revoked by " + list(e.Known)
+		text = "host key is revoked: " + text
+		if len(e.Known) > 0 {
+			text += ", revoked by " + list(e.Known)
+		}
+		text += e.because() + "; the server needs another key"
 	case BadCertificate:
-		return fmt.Sprintf("knownhosts: bad host certificate: %s: %v; on record: %s", offered, e.Err, list(e.Known))
+		text = "bad host certificate: " + text + e.because() + "; on record: " + list(e.Known)
+	default:
+		text = "host key refused: " + text + e.because()
 	}
-	return "knownhosts: host key refused: " + offered
+	return "knownhosts: " + text
 }
 
-// Unwrap returns what is wrong with a certificate.
+func (e *KeyError) onRecord() string {
+	if len(e.Known) == 0 {
+		return ""
+	}
+	return ", but on record: " + list(e.Known)
+}
+
+func (e *KeyError) because() string {
+	if e.Err == nil {
+		return ""
+	}
+	return ": " + e.Err.Error()
+}
+
+// remedy is what ssh(1) advises too, for every file that is in the way. Names
+// that a shell could take for something else are left out.
+func (e *KeyError) remedy() string {
+	var files, commands []string
+	for _, l := range e.Known {
+		if !l.removable || slices.Contains(files, l.File) {
+			continue
+		}
+		files = append(files, l.File)
+		if shellSafe(l.File) && shellSafe(e.Name) {
+			commands = append(commands, fmt.Sprintf("ssh-keygen -R '%s' -f '%s'", e.Name, l.File))
+		}
+	}
+	if len(commands) == 0 {
+		return ""
+	}
+	return "; if the host was given new keys on purpose, remove the old ones: " + enumerate(commands)
+}
+
+func shellSafe(s string) bool {
+	return s != "" && len(s) <= maxQuoted && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) || r == '\'' || r == '\\'
+	})
+}
+
+// Unwrap returns what Err says.
 func (e *KeyError) Unwrap() error { return e.Err }
 
 // PinError is the refusal of a host key by a [Pin].

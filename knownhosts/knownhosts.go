@@ -46,6 +46,7 @@ const (
 // it again for that. All methods may be called concurrently.
 type DB struct {
 	file    string       // where Add writes; empty for a DB in memory
+	onDisk  bool         // the files are files of the machine
 	skipped []*LineError // complete once the DB is built
 
 	adding sync.Mutex // serializes Add, so that none can record a key twice
@@ -64,7 +65,7 @@ type DB struct {
 // FIFO, which is never opened) or that is larger than 64 MiB is an error,
 // because without it a revocation might go unseen.
 func Load(files ...string) (*DB, error) {
-	d := new(DB)
+	d := &DB{onDisk: true}
 	if err := d.load(systemFS{}, files); err != nil {
 		return nil, err
 	}
@@ -199,11 +200,7 @@ func (d *DB) parse(name string, number int, text []byte) {
 		d.skip(name, number, fmt.Errorf("longer than %d bytes", maxLine))
 		return
 	}
-	if number == 1 {
-		text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark of some Windows editors
-	}
-	text = bytes.Trim(bytes.TrimSuffix(text, []byte("\r")), separators)
-	if len(text) == 0 || text[0] == '#' {
+	if text = trimLine(text, number); len(text) == 0 || text[0] == '#' {
 		return
 	}
 	l, err := parseLine(string(text))
@@ -212,7 +209,16 @@ func (d *DB) parse(name string, number int, text []byte) {
 		return
 	}
 	l.File, l.Number = name, number
+	l.removable = d.onDisk && l.Marker == "" && !isComplex(l.hosts)
 	d.insert(l)
+}
+
+// trimLine takes off what is around the fields of a line.
+func trimLine(text []byte, number int) []byte {
+	if number == 1 {
+		text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark of some Windows editors
+	}
+	return bytes.Trim(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r")), separators)
 }
 
 func (d *DB) skip(name string, number int, reason error) {

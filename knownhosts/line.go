@@ -2,6 +2,7 @@ package knownhosts
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -27,9 +28,11 @@ const (
 // Line is a line of a known_hosts file that says something about a host.
 type Line struct {
 	File   string        // as it was named to [Load]
-	Number int           // counted from 1; 0 for a line that [DB.Add] added
+	Number int           // counted from 1; 0 for a line that is in no file
 	Marker string        // "", "@cert-authority" or "@revoked"
 	Key    ssh.PublicKey // never a certificate
+
+	removable bool // ssh-keygen -R would remove it
 }
 
 // String returns the place of the line, and the type and SHA-256 fingerprint of
@@ -45,6 +48,10 @@ type line struct {
 	hosts matcher
 }
 
+// fields are those of a line that is neither blank nor a comment. What follows
+// the key is a comment.
+type fields struct{ marker, hosts, keyType, key string }
+
 // matcher is the first field of a line.
 type matcher interface {
 	// match reports whether the line is about name, which is in lower case and
@@ -53,30 +60,13 @@ type matcher interface {
 }
 
 // parseLine understands one line that is neither blank nor a comment.
-// Everything doubtful is an error: read generously, "@rovoked * ssh-ed25519 …"
-// would be a host name and trust what it means to ban.
 func parseLine(text string) (line, error) {
-	var l line
-	if strings.IndexByte(text, 0) >= 0 {
-		return line{}, errors.New("contains a NUL byte")
+	f, err := splitLine(text)
+	if err != nil {
+		return line{}, err
 	}
-	hosts, rest := cutField(text)
-	if strings.HasPrefix(hosts, "@") {
-		if hosts != markerAuthority && hosts != markerRevoked {
-			return line{}, fmt.Errorf("unknown marker %s", quote(hosts))
-		}
-		l.Marker = hosts
-		if hosts, rest = cutField(rest); strings.HasPrefix(hosts, "@") {
-			return line{}, errors.New("more than one marker")
-		}
-	}
-	keyType, rest := cutField(rest)
-	encoded, _ := cutField(rest)
-	if encoded == "" {
-		return line{}, errors.New("lacks a host name, a key type or a key")
-	}
-	var err error
-	if l.Key, err = parseKey(keyType, encoded); err != nil {
+	l := line{Line: Line{Marker: f.marker}}
+	if l.Key, err = parseKey(f.keyType, f.key); err != nil {
 		return line{}, err
 	}
 	if l.Marker == markerRevoked {
@@ -86,8 +76,33 @@ func parseLine(text string) (line, error) {
 	if _, ok := l.Key.(*ssh.Certificate); ok {
 		return line{}, errors.New("holds a certificate where a plain key is due")
 	}
-	l.hosts, err = parseHosts(hosts)
+	l.hosts, err = parseHosts(f.hosts)
 	return l, err
+}
+
+// splitLine takes a line apart. Everything doubtful is an error: read
+// generously, "@rovoked * ssh-ed25519 …" would be a host name and trust what it
+// means to ban.
+func splitLine(text string) (f fields, err error) {
+	if strings.IndexByte(text, 0) >= 0 {
+		return f, errors.New("contains a NUL byte")
+	}
+	hosts, rest := cutField(text)
+	if strings.HasPrefix(hosts, "@") {
+		if hosts != markerAuthority && hosts != markerRevoked {
+			return f, fmt.Errorf("unknown marker %s", quote(hosts))
+		}
+		f.marker = hosts
+		if hosts, rest = cutField(rest); strings.HasPrefix(hosts, "@") {
+			return f, errors.New("more than one marker")
+		}
+	}
+	f.hosts = hosts
+	f.keyType, rest = cutField(rest)
+	if f.key, _ = cutField(rest); f.key == "" {
+		return f, errors.New("lacks a host name, a key type or a key")
+	}
+	return f, nil
 }
 
 // cutField returns the first field of s and what follows it.
@@ -151,4 +166,15 @@ func (h *hashedName) match(name string) bool {
 	mac := hmac.New(sha1.New, h.salt[:])
 	mac.Write([]byte(name))
 	return hmac.Equal(mac.Sum(nil), h.sum[:])
+}
+
+// hashName returns a name as a hashed one, which nobody reads from the file.
+func hashName(name string) (field string, h *hashedName) {
+	h = new(hashedName)
+	_, _ = rand.Read(h.salt[:]) // never fails
+	mac := hmac.New(sha1.New, h.salt[:])
+	mac.Write([]byte(name))
+	mac.Sum(h.sum[:0])
+	encode := base64.StdEncoding.EncodeToString
+	return hashMagic + encode(h.salt[:]) + "|" + encode(h.sum[:]), h
 }

@@ -30,6 +30,13 @@ func parsePatterns(field string) (patternList, error) {
 	return patternList(strings.Join(patterns, ",")), nil
 }
 
+// isComplex tells whether a line is for other names than one and perhaps its
+// address. ssh(1) writes no such line, and removes none.
+func isComplex(hosts matcher) bool {
+	l, ok := hosts.(patternList)
+	return ok && (strings.ContainsAny(string(l), "*?!") || strings.Count(string(l), ",") > 1)
+}
+
 // trimDot takes the dot off a fully qualified name. Behind an asterisk it
 // stays, "*." must not become "*", unless the pattern is one that excludes.
 func trimDot(pattern string) string {

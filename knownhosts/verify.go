@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -113,33 +114,40 @@ func (d *DB) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.P
 	if err != nil {
 		return err
 	}
-	if l, ok := d.revocation(key); ok {
-		return &KeyError{Addr: addr, Key: key, Kind: Revoked, Known: []Line{l}}
-	}
-	r := d.find(t)
-	refusal := r.verifyPlain(plainKey(key))
-	cert, ok := key.(*ssh.Certificate)
-	if ok {
-		if i := index(r.authorities, cert.SignatureKey); i >= 0 {
-			err := checkCertificate(cert, t.host)
-			if err == nil {
-				return nil
-			}
-			if refusal != nil {
-				known := append([]Line{r.authorities[i]}, refusal.Known...)
-				refusal = &KeyError{Kind: BadCertificate, Known: known, Err: err}
-			}
-		}
+	refusal := d.revocation(key)
+	if refusal == nil {
+		refusal = d.find(t).verify(t, key)
 	}
 	if refusal == nil {
 		return nil
 	}
-	refusal.Addr, refusal.Key = addr, key
+	refusal.Addr, refusal.Name, refusal.Key = addr, t.name, key
 	return refusal
 }
 
-// verifyPlain judges a key that is no certificate. Its error lacks the address
-// and the offered key.
+// verify judges a key that is not revoked. Its error lacks what was asked.
+func (r *record) verify(t target, key ssh.PublicKey) *KeyError {
+	refusal := r.verifyPlain(plainKey(key))
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return refusal
+	}
+	i := index(r.authorities, cert.SignatureKey)
+	if i < 0 {
+		return refusal
+	}
+	err := checkCertificate(cert, t.host)
+	if err == nil {
+		return nil
+	}
+	if refusal != nil {
+		known := append([]Line{r.authorities[i]}, r.plain...)
+		refusal = &KeyError{Kind: BadCertificate, Known: known, Err: err}
+	}
+	return refusal
+}
+
+// verifyPlain judges a key that is no certificate.
 func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 	switch {
 	case index(r.plain, key) >= 0:
@@ -151,7 +159,7 @@ func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 	case index(r.fallback, key) >= 0:
 		return nil
 	}
-	return &KeyError{Kind: Unknown}
+	return &KeyError{Kind: Unknown, Known: r.authorities}
 }
 
 // HostKeyAlgorithms returns the host-key algorithms that make the server at
@@ -168,10 +176,7 @@ func (d *DB) HostKeyAlgorithms(addr string) []string {
 		return nil
 	}
 	r := d.find(t)
-	isRevoked := func(l Line) bool {
-		_, revoked := d.revocation(l.Key)
-		return revoked
-	}
+	isRevoked := func(l Line) bool { return d.revocation(l.Key) != nil }
 	known := r.plain
 	if len(known) == 0 {
 		known = r.fallback
@@ -191,11 +196,25 @@ func (d *DB) HostKeyAlgorithms(addr string) []string {
 	return append(certificates, plain...)
 }
 
-// find collects the lines about a target.
-func (d *DB) find(t target) record {
+// Authorities returns a DB of the @cert-authority and @revoked lines of d alone.
+// It accepts certificates and no plain key. What it has does not change with d.
+func (d *DB) Authorities() *DB {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	var r record
+	a := &DB{skipped: d.skipped, revoked: maps.Clone(d.revoked)}
+	for _, l := range d.lines {
+		if l.Marker == markerAuthority {
+			a.lines = append(a.lines, l)
+		}
+	}
+	return a
+}
+
+// find collects the lines about a target.
+func (d *DB) find(t target) *record {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	r := new(record)
 	for _, l := range d.lines {
 		own := l.hosts.match(t.name)
 		other := !own && t.name != t.host && l.hosts.match(t.host)
@@ -212,16 +231,19 @@ func (d *DB) find(t target) record {
 	return r
 }
 
-// revocation returns the line that revokes a key, or the one within a
-// certificate, or the one that signed it.
-func (d *DB) revocation(key ssh.PublicKey) (Line, bool) {
+// revocation tells which line revokes a key, or the one within a certificate,
+// or the one that signed it. nil is none.
+func (d *DB) revocation(key ssh.PublicKey) *KeyError {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	l, ok := d.revoked[string(plainKey(key).Marshal())]
 	if cert, isCert := key.(*ssh.Certificate); isCert && !ok {
 		l, ok = d.revoked[string(cert.SignatureKey.Marshal())]
 	}
-	return l, ok
+	if !ok {
+		return nil
+	}
+	return &KeyError{Key: key, Kind: Revoked, Known: []Line{l}}
 }
 
 // plainKey returns the key that a certificate is about, or else key itself.

@@ -126,13 +126,13 @@ func TestRefusalsTellTheOperatorWhatIsOnRecord(t *testing.T) {
 		want string
 	}{
 		{"", key("host"), `knownhosts: unknown host key: server "host.example:22" offered ssh-ed25519 ` + offered +
-			`, and nothing is on record for it`},
+			`, and nothing is on record for it; compare the fingerprint with the server's own, and record the key if it is right`},
 		{"\n* " + text(key("other")) + "\n" + "host.example " + text(key("ca")), key("host"),
 			`knownhosts: host key has changed: server "host.example:22" offered ssh-ed25519 ` + offered +
 				`, but on record: f:2: ssh-ed25519 ` + other + `, f:3: ssh-ed25519 ` + ca},
 		{"\n\n@revoked * " + text(key("host")), key("host"),
 			`knownhosts: host key is revoked: server "host.example:22" offered ssh-ed25519 ` + offered +
-				`, revoked by @revoked f:3: ssh-ed25519 ` + offered},
+				`, revoked by @revoked f:3: ssh-ed25519 ` + offered + `; the server needs another key`},
 		{"@cert-authority * " + text(key("ca")), cert,
 			`knownhosts: bad host certificate: server "host.example:22" offered ssh-ed25519-cert-v01@openssh.com ` + offered +
 				` signed by authority ssh-ed25519 ` + ca + `: ssh: cert has expired; on record: @cert-authority f:1: ssh-ed25519 ` + ca},

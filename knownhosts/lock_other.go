@@ -1,0 +1,19 @@
+//go:build !unix || solaris || aix
+
+package knownhosts
+
+import (
+	"context"
+	"io/fs"
+	"os"
+)
+
+// renamesOverOpenFiles: Windows does not.
+const renamesOverOpenFiles = false
+
+// lockFile does nothing: here lines are whole and none is lost, but two
+// processes that learn the same key at once both write it.
+func lockFile(context.Context, *os.File) error { return nil }
+
+// likeFile gives f the mode of the file that it is to replace.
+func likeFile(f *os.File, old fs.FileInfo) error { return os.Chmod(f.Name(), old.Mode().Perm()) }
