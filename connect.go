@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 
-	"github.com/nacre-ssh/nacre/connection"
 	"github.com/nacre-ssh/nacre/transport"
 	"github.com/nacre-ssh/nacre/userauth"
 )
@@ -84,6 +83,9 @@ func (s *stack) make(ctx context.Context) (client *Client, err error) {
 	if err := userauth.Authenticate(ctx, s.transport, s.authConfig(ctx)); err != nil {
 		return nil, s.uncertain(&Error{Op: "authenticate", Addr: s.to.addr, Err: err})
 	}
+	if err := s.learnHostKey(ctx); err != nil {
+		return nil, s.uncertain(err)
+	}
 	s.remember()
 	return s.connect(ctx)
 }
@@ -160,7 +162,7 @@ func (s *stack) trace(a userauth.Attempt) {
 func (s *stack) earlyPackets(ctx context.Context, bears tolerance) [][]byte {
 	if s.client == nil {
 		s.gate = newGate(s.transport)
-		s.client = newClient(connection.New(s.gate, &s.config.Connection), s.transport, bears)
+		s.client = newClient(s.newConn(s.gate), s.transport, bears)
 		// Should ctx end meanwhile, authentication ends by itself.
 		_ = s.launch.send(ctx, s.client)
 		_ = s.client.conn.Flush(ctx)
@@ -184,7 +186,7 @@ func (s *stack) remember() {
 // connect returns the client, once the user is authenticated.
 func (s *stack) connect(ctx context.Context) (*Client, error) {
 	if s.client == nil {
-		return newClient(connection.New(s.transport, &s.config.Connection), s.transport, s.tolerates()), nil
+		return newClient(s.startConn(), s.transport, s.tolerates()), nil
 	}
 	sent := s.early.Fate == userauth.Granted
 	if !sent {

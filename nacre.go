@@ -44,7 +44,15 @@ type Config struct {
 	// DialContext of a Client, the bastion, makes this a jump.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// HostKey verifies the server. It is required.
+	// HostKey verifies the server. It is required. It may have two more methods,
+	// as a knownhosts.Policy does, which get the arguments of VerifyHostKey too:
+	//   - LearnHostKey(ctx, addr, remote, key) error is called once the user is
+	//     authenticated, before Dial returns; an error ends the connection.
+	//   - UpdateHostKeys(ctx, addr, remote, key, announced, prove) error is
+	//     called when the server announces its keys; announced is a
+	//     []ssh.PublicKey, and prove, a func(context.Context, []ssh.PublicKey)
+	//     error, has the server prove that it holds some of them. That runs
+	//     beside everything else, and its ctx ends with the connection.
 	HostKey transport.HostKeyVerifier
 
 	// Auth are the authentication methods, tried in order. Without any, Dial

@@ -135,8 +135,11 @@ func (e *entry) appendTo(content []byte, file string) ([]byte, []line, error) {
 	if len(missing) == 0 {
 		return content, lines, nil
 	}
-	hash := e.hash || bytes.HasPrefix(content, []byte(hashMagic)) || bytes.Contains(content, []byte("\n"+hashMagic))
-	return append(content, newLines(missing, e.key, hash)...), lines, nil
+	return append(content, newLines(missing, e.key, e.hash || hasHashes(content))...), lines, nil
+}
+
+func hasHashes(content []byte) bool {
+	return bytes.HasPrefix(content, []byte(hashMagic)) || bytes.Contains(content, []byte("\n"+hashMagic))
 }
 
 // newLines is one line with all names, or, where names are hashed, one for each.

@@ -96,12 +96,16 @@ func LoadFS(fsys fs.FS, files ...string) (*DB, error) {
 // no error to return: [DB.Skipped] tells which lines were not understood.
 func Parse(name string, data []byte) *DB {
 	d := new(DB)
-	for number := 1; len(data) > 0; number++ {
-		var text []byte
-		text, data, _ = bytes.Cut(data, []byte("\n"))
-		d.parse(name, number, text)
-	}
+	d.parseAll(name, data)
 	return d
+}
+
+func (d *DB) parseAll(name string, data []byte) {
+	number := 0
+	for text := range bytes.Lines(data) {
+		number++
+		d.parse(name, number, bytes.TrimSuffix(text, []byte("\n")))
+	}
 }
 
 // Skipped reports the lines that were not understood, in the order of the

@@ -114,10 +114,22 @@ func cutField(s string) (field, rest string) {
 	return s, ""
 }
 
-// parseKey decodes a key, which must be of the type that the line claims. The
+// parseKey decodes a key of a type that is supported.
+func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
+	key, err := parseAnyKey(keyType, encoded)
+	if err == nil && !supported(plainKey(key).Type()) {
+		err = fmt.Errorf("key type %s is not supported", quote(keyType))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// parseAnyKey decodes a key, which must be of the type that the line claims. The
 // name of an algorithm that such a key is used with, "rsa-sha2-512" for one,
 // says the same to OpenSSH.
-func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
+func parseAnyKey(keyType, encoded string) (ssh.PublicKey, error) {
 	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return nil, fmt.Errorf("key of type %s is not base64", quote(keyType))
@@ -128,9 +140,6 @@ func parseKey(keyType, encoded string) (ssh.PublicKey, error) {
 	}
 	if key.Type() != keyType && !proves(key.Type(), keyType) {
 		return nil, fmt.Errorf("key of type %s is said to be of type %s", key.Type(), quote(keyType))
-	}
-	if !supported(plainKey(key).Type()) {
-		return nil, fmt.Errorf("key type %s is not supported", quote(keyType))
 	}
 	return key, nil
 }

@@ -18,9 +18,6 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// proxyVariable holds the address that the test binary bridges to when ssh starts it as a ProxyCommand.
-const proxyVariable = "NACRE_TEST_PROXY"
-
 // find asks ssh-keygen for the numbers of the lines about a name.
 func find(t *testing.T, name, file string) map[int]bool {
 	t.Helper()
@@ -110,37 +107,61 @@ func TestSSHKeygenFindsWhatAddWrote(t *testing.T) {
 	require.Equal(t, 5, strings.Count(string(out), ssh.FingerprintSHA256(key("host"))))
 }
 
-// sshJudges reports whether ssh(1), told to be strict, goes on after the server has shown its key, and what it says.
-func sshJudges(t *testing.T, file, host, port string, hostKey ssh.Signer) (accepts bool, says string) {
+// serveOnce starts a server for one client, which may log in by "none", and returns a ProxyCommand that leads to it.
+// accepted says, in the end, whether the client did.
+func serveOnce(t *testing.T, hostKey ssh.Signer) (proxy string, accepted func() bool) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close()
+	t.Cleanup(func() { listener.Close() })
 	config := &ssh.ServerConfig{NoClientAuth: true}
 	config.AddHostKey(hostKey)
-	accepted := make(chan bool, 1)
+	result := make(chan bool, 1)
 	go func() {
 		c, err := listener.Accept()
 		if err != nil {
-			accepted <- false
+			result <- false
 			return
 		}
 		defer c.Close()
 		_, _, _, err = ssh.NewServerConn(c, config)
-		accepted <- err == nil
+		result <- err == nil
 	}()
-	self, err := os.Executable()
+	host, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), "ssh", "-F", "none", "-p", port,
-		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
-		"-o", "UserKnownHostsFile="+file, "-o", "GlobalKnownHostsFile=none", "-o", "ProxyCommand="+self, host, "true")
-	cmd.Env = append(os.Environ(), proxyVariable+"="+listener.Addr().String())
+	proxy = fmt.Sprintf("bash -c 'exec 3<>/dev/tcp/%s/%s; cat <&0 >&3 & cat <&3; kill $!'", host, port)
+	return proxy, func() bool {
+		listener.Close()
+		return <-result
+	}
+}
+
+// sshConnects reports whether ssh(1), with such options, goes on after the server has shown its key, and what it says.
+func sshConnects(
+	t *testing.T, env []string, file, host, port string, hostKey ssh.Signer, options ...string,
+) (accepts bool, says string) {
+	t.Helper()
+	proxy, accepted := serveOnce(t, hostKey)
+	args := []string{"-F", "none", "-p", port}
+	for _, o := range append(options, "BatchMode=yes", "UpdateHostKeys=no", "UserKnownHostsFile="+file,
+		"GlobalKnownHostsFile=none", "ProxyCommand="+proxy) {
+		args = append(args, "-o", o)
+	}
+	cmd := exec.CommandContext(t.Context(), "ssh", append(args, host, "true")...)
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err) // the server hangs up at the latest after authentication
-	listener.Close()
-	accepts = <-accepted
+	accepts = accepted()
 	require.Equal(t, !accepts, strings.Contains(string(out), "Host key verification failed"), string(out))
 	return accepts, string(out)
+}
+
+// sshJudges is sshConnects for an ssh that was told to be strict.
+func sshJudges(
+	t *testing.T, file, host, port string, hostKey ssh.Signer, options ...string,
+) (accepts bool, says string) {
+	t.Helper()
+	return sshConnects(t, nil, file, host, port, hostKey, append(options, "StrictHostKeyChecking=yes")...)
 }
 
 // judgement is what becomes of a host key of "host.example", given a file.
