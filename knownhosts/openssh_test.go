@@ -129,7 +129,8 @@ func serveOnce(t *testing.T, hostKey ssh.Signer) (proxy string, accepted func() 
 	}()
 	host, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
-	proxy = fmt.Sprintf("bash -c 'exec 3<>/dev/tcp/%s/%s; cat <&0 >&3 & cat <&3; kill $!'", host, port)
+	// It ends with its input, although ssh hangs up on it, and its output ends with the server's.
+	proxy = fmt.Sprintf(`bash -c 'trap "" HUP; exec 3<>/dev/tcp/%s/%s; cat <&3 & exec >&-; cat <&0 >&3; kill $!'`, host, port)
 	return proxy, func() bool {
 		listener.Close()
 		return <-result
