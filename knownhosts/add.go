@@ -88,7 +88,7 @@ func (d *DB) record(ctx context.Context, e *entry) (recorded []string, err error
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range lines {
-		l.File = d.file
+		l.File, l.removable = d.file, d.file != ""
 		d.insert(l)
 	}
 	return e.names, nil

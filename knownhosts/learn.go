@@ -46,7 +46,8 @@ func (p *Policy) trace(c Change) {
 //
 // What cannot be written is told to Trace alone, and tried again the next time.
 // An error, a [*KeyError], means that the key must not be trusted after all:
-// meanwhile it was revoked, or another key of the host was recorded.
+// meanwhile it was revoked, or another key of the host was recorded. The only
+// other error is that ctx has ended during the wait for a lock.
 func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to learn")
@@ -70,6 +71,9 @@ func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr,
 		refusal.Addr, refusal.Key = addr, key
 		p.forget(c)
 		return refusal
+	}
+	if err != nil && ctx.Err() != nil {
+		return err
 	}
 	if err != nil {
 		p.trace(Change{Name: strings.Join(names, ","), File: d.file, Key: plainKey(key), Err: err})

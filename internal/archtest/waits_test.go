@@ -45,7 +45,9 @@ var waitsNever = map[string]string{
 		Session.Close listener.Close listener.Addr conn.LocalAddr conn.RemoteAddr nameAddr.Network`,
 	"knownhosts": `
 		Load LoadFS Parse Fingerprint systemFS.Open systemFS.Stat
-		DB.Add DB.HostKeyAlgorithms DB.Skipped DB.VerifyHostKey Pin.VerifyHostKey Callback.VerifyHostKey`,
+		DB.Add DB.Authorities DB.HostKeyAlgorithms DB.Skipped DB.VerifyHostKey Pin.VerifyHostKey Callback.VerifyHostKey
+		LoadRevocations ParseRevocations Revocations.VerifyHostKey InsecureAcceptAny.VerifyHostKey
+		Policy.HostKeyAlgorithms Policy.LearnHostKey Terminal`,
 }
 
 // plain are the methods that describe a value.
