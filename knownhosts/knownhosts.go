@@ -1,21 +1,23 @@
 // Package knownhosts decides whether a server's host key is the one it should
-// be: from OpenSSH's known_hosts files, or from fingerprints that the caller
-// pins.
+// be: from OpenSSH's known_hosts files, from fingerprints that the caller pins,
+// from the DNS, and from what a person says.
 //
 // [DB], [Pin] and [Callback] have the method VerifyHostKey and so are host-key
-// verifiers for the transport; a DB also says which algorithms to negotiate, so
-// that the server shows a key that is on record. The package needs nothing of
-// the other layers and serves any program that holds a host name and an
-// ssh.PublicKey.
+// verifiers for the transport. A [Policy] is one that joins several of them with
+// [Revocations] and [DNS], and accepts new hosts by itself or asks. A DB also says
+// which algorithms to negotiate, so that the server shows a key on record. The
+// package needs nothing of the other layers and serves any program that holds a
+// host name and an ssh.PublicKey.
 //
 // The format is that of "SSH_KNOWN_HOSTS FILE FORMAT" in sshd(8), and decisions
 // follow ssh(1): host name patterns, negation, hashed names, "[host]:port",
 // @cert-authority and @revoked. On purpose it departs in these points:
 //   - @revoked revokes a key for every host, as the manual has it, and not only for the names on its line;
 //   - a key recorded for the plain host name is no longer enough, certificate or not, once "[host]:port" has its own;
-//   - one trailing dot of a host name means nothing, and neither does a byte order mark, or a tab behind a marker;
-//   - host certificates name at least one host, in any case of letters or, as with OpenSSH since 10.3, by a pattern;
-//   - DSA keys and RSA certificates signed with SHA-1 are not understood.
+//   - one trailing dot of a host name means nothing, and neither does a byte order mark;
+//   - host certificates name at least one host, and may do so by a pattern, as with OpenSSH since 10.3;
+//   - DSA keys and RSA certificates signed with SHA-1 are not understood;
+//   - new keys are recorded after authentication, and a changed or revoked key is never accepted.
 //
 // A line that cannot be understood never makes anything trusted. It is passed
 // over, and [DB.Skipped] reports it.
