@@ -101,7 +101,7 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 func TestThePersonAtTheTerminalIsAsked(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for answer, want := range map[string]string{"yes": "accepted", "no": "it was declined"} {
+	for answer, want := range map[string]string{"yes": "done", "no": "it was declined"} {
 		cmd := exec.Command("script", "-qec", fmt.Sprintf("'%s' </dev/null", self), "/dev/null")
 		cmd.Env = append(os.Environ(), askVariable+"=1")
 		in, err := cmd.StdinPipe()

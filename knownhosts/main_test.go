@@ -21,8 +21,8 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// TestMain lets the test binary serve as ssh's ProxyCommand, see openssh_test.go, and as one of many processes that learn
-// hosts, see add_test.go.
+// TestMain lets the test binary serve as a process that learns hosts, asks, or rotates keys: see add_test.go, ask_test.go
+// and rotate_test.go.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(learnVariable); file != "" {
 		d, err := knownhosts.Load(file)
@@ -31,21 +31,25 @@ func TestMain(m *testing.M) {
 				err = d.Add(addr, key("host"))
 			}
 		}
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		exit(err)
 	}
 	if os.Getenv(askVariable) != "" {
-		if err := askOnTerminal(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		fmt.Println("accepted")
-		os.Exit(0)
+		exit(askOnTerminal())
+	}
+	if file := os.Getenv(rotateVariable); file != "" {
+		exit(rotateInProcess(file))
 	}
 	os.Exit(m.Run())
+}
+
+// exit is the end of a process that was to do something else than test.
+func exit(err error) {
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("done")
+	os.Exit(0)
 }
 
 // signer returns the Ed25519 key that goes by name in a test.
