@@ -72,7 +72,9 @@ func (d *DB) record(ctx context.Context, e *entry) (recorded []string, err error
 	}
 	var lines []line
 	if d.file == "" {
-		lines = e.lines(0)
+		for _, name := range e.names {
+			lines = append(lines, line{Line: Line{Key: e.key}, hosts: patternList(name)})
+		}
 	} else {
 		err = editFile(ctx, d.file, func(content []byte) ([]byte, error) {
 			content, lines, err = e.appendTo(content, d.file)
@@ -88,7 +90,6 @@ func (d *DB) record(ctx context.Context, e *entry) (recorded []string, err error
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range lines {
-		l.File, l.removable = d.file, d.file != ""
 		d.insert(l)
 	}
 	return e.names, nil
@@ -105,37 +106,42 @@ func (d *DB) without(e *entry) []string {
 	return names
 }
 
-// lines returns what goes to memory if nothing goes to a file.
-func (e *entry) lines(number int) []line {
-	lines := make([]line, len(e.names))
-	for i, name := range e.names {
-		lines[i] = line{Line: Line{Number: number, Key: e.key}, hosts: patternList(name)}
-	}
-	return lines
-}
-
 // appendTo adds an entry to the content of a file, unless others have done so
-// since it was loaded. They may also have recorded another key.
+// since it was loaded. They may also have recorded another key. The lines that
+// it returns are for the memory.
 func (e *entry) appendTo(content []byte, file string) ([]byte, []line, error) {
-	var missing []string
+	var (
+		missing []string
+		lines   []line
+	)
+	hash := e.hash || hasHashes(content)
+	next := 1 + bytes.Count(content, []byte("\n"))
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		next++
+	}
 	for _, name := range e.names {
+		l := line{Line: Line{File: file, Number: next, Key: e.key, removable: true}, hosts: patternList(name)}
 		onRecord := matching(content, file, name)
-		switch {
-		case index(onRecord, e.key) >= 0:
-		case len(onRecord) > 0 && !e.beside:
+		if i := index(onRecord, e.key); i >= 0 {
+			l.Line = onRecord[i]
+			lines = append(lines, l)
+			continue
+		}
+		if len(onRecord) > 0 && !e.beside {
 			return nil, nil, &KeyError{Name: name, Kind: Changed, Known: onRecord}
-		default:
-			missing = append(missing, name)
+		}
+		missing, lines = append(missing, name), append(lines, l)
+		if hash {
+			next++
 		}
 	}
-	if len(missing) > 0 && len(content) > 0 && content[len(content)-1] != '\n' {
-		content = append(content, '\n') // the last line would be glued to ours
-	}
-	lines := e.lines(1 + bytes.Count(content, []byte("\n")))
 	if len(missing) == 0 {
 		return content, lines, nil
 	}
-	return append(content, newLines(missing, e.key, e.hash || hasHashes(content))...), lines, nil
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		content = append(content, '\n') // the last line would be glued to ours
+	}
+	return append(content, newLines(missing, e.key, hash)...), lines, nil
 }
 
 func hasHashes(content []byte) bool {
@@ -171,7 +177,7 @@ func matching(content []byte, file, name string) []Line {
 			continue
 		}
 		if l, err := parseLine(string(trimLine(text, number))); err == nil {
-			l.File, l.Number = file, number
+			l.File, l.Number, l.removable = file, number, !isComplex(l.hosts)
 			found = append(found, l.Line)
 		}
 	}

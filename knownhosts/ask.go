@@ -46,7 +46,7 @@ type asked struct {
 
 // askOnce asks about a key of a host once, however many connections want to
 // know at the same time.
-func (p *Policy) askOnce(ctx context.Context, c contact, unknown, address *KeyError) error {
+func (p *Policy) askOnce(ctx context.Context, c contact, remote net.Addr, unknown, address *KeyError) error {
 	for {
 		p.mu.Lock()
 		if p.accepted[c] {
@@ -84,7 +84,8 @@ func (p *Policy) askOnce(ctx context.Context, c contact, unknown, address *KeyEr
 	if refusal == nil {
 		refusal = address
 	}
-	yes, err := p.ask(ctx, p.question(refusal, unknown != nil, address))
+	q := p.question(refusal, remote, unknown != nil, address)
+	yes, err := p.ask(ctx, q)
 	switch {
 	case err != nil:
 		a.err = withReason(refusal, err)
@@ -104,13 +105,17 @@ func withReason(refusal *KeyError, err error) error {
 }
 
 // question says what ssh(1) would.
-func (p *Policy) question(refusal *KeyError, unknown bool, address *KeyError) *Question {
-	q := &Question{Addr: refusal.Addr, Key: refusal.Key}
+func (p *Policy) question(refusal *KeyError, remote net.Addr, unknown bool, address *KeyError) *Question {
+	q := &Question{Addr: refusal.Addr, Remote: remote, Key: refusal.Key}
+	host := visible(refusal.Addr)
+	if remote != nil {
+		host += " (" + visible(remote.String()) + ")"
+	}
 	var b strings.Builder
 	if unknown {
 		q.Fingerprint = ssh.FingerprintSHA256(plainKey(refusal.Key))
 		fmt.Fprintf(&b, "The authenticity of host %s can't be established: nothing is on record for %s.\n",
-			visible(refusal.Addr), visible(refusal.Name))
+			host, visible(refusal.Name))
 		fmt.Fprintf(&b, "%s key fingerprint is %s.\n", plainKey(refusal.Key).Type(), q.Fingerprint)
 		if refusal.Err != nil {
 			fmt.Fprintf(&b, "%s: %v.\n", refusal.Kind, refusal.Err)

@@ -80,6 +80,20 @@ func editOnce(ctx context.Context, name string, edit func(content []byte) ([]byt
 	return replace(f, name, len(content), edited)
 }
 
+// readFile reads a file as Load does.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, notRegular(name)
+	case info.Size() > maxFile:
+		return nil, tooLarge(name)
+	}
+	return os.ReadFile(name)
+}
+
 // isCurrent reports whether f is what name stands for.
 func isCurrent(f *os.File, name string) bool {
 	ours, err := f.Stat()

@@ -62,3 +62,38 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEdit checks that adding keeps every byte of a file, and rotation every line that is not about the host, and that
+// what was recorded is on record afterwards.
+func FuzzEdit(f *testing.F) {
+	good := text(key("host"))
+	f.Add([]byte("host "+good+"\nhost "+text(key("stale"))+" c\r\n\n# c\nbad\n\x00"), false)
+	f.Add([]byte("|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= "+good+"\nhost,b,c "+good), true)
+	f.Add([]byte("@revoked host "+text(key("x"))+"\n@cert-authority * "+text(key("x"))+"\n!host,* "+good), false)
+	f.Fuzz(func(t *testing.T, content []byte, hash bool) {
+		file := write(t, string(content))
+		err := load(t, file).Add("host:22", key("host"))
+		added := read(t, file)
+		require.True(t, strings.HasPrefix(added, string(content)))
+		if err != nil {
+			requireKind(t, knownhosts.Revoked, err)
+			require.Equal(t, string(content), added)
+			return
+		}
+		requireKind(t, 0, verify(t, load(t, file), "host:22", key("host")))
+
+		p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Update: knownhosts.UpdateOn, Hash: hash}
+		if err := rotate(t.Context(), p, nil, "host", "new"); err != nil {
+			require.Equal(t, added, read(t, file))
+			return
+		}
+		rotated := read(t, file)
+		for line := range strings.Lines(added) {
+			about := len(knownhosts.Parse("f", []byte(line)).HostKeyAlgorithms("host:22")) > 0
+			require.True(t, about || strings.Contains(rotated, line), "%q", line)
+		}
+		d := load(t, file)
+		requireKind(t, 0, verify(t, d, "host:22", key("host")))
+		requireKind(t, 0, verify(t, d, "host:22", key("new")))
+	})
+}

@@ -60,8 +60,8 @@ type Policy struct {
 
 	// Prompt puts a question to a person, for Ask and UpdateAsk; nil is
 	// Terminal(nil). There is one question at a time. The answers "yes" and "no"
-	// count, and "yes" can be given as the fingerprint itself. After the end of
-	// ctx the answer is not waited for.
+	// count, and "yes" can be given as the fingerprint itself. It has to return
+	// when ctx ends.
 	Prompt func(ctx context.Context, q *Question) (answer string, err error)
 
 	// Alias is looked up, recorded and compared with certificates in place of
@@ -124,18 +124,18 @@ func (p *Policy) VerifyHostKey(ctx context.Context, addr string, remote net.Addr
 	} else {
 		unknown.Addr, unknown.Name, unknown.Key = addr, t.name, key
 	}
-	return p.decide(ctx, c, unknown, p.checkAddress(addr, t, remote, key))
+	return p.decide(ctx, c, remote, unknown, p.checkAddress(addr, t, remote, key))
 }
 
 // decide takes what is known of the host, and of its address: nil is that there
 // is no objection.
-func (p *Policy) decide(ctx context.Context, c contact, unknown, address *KeyError) error {
+func (p *Policy) decide(ctx context.Context, c contact, remote net.Addr, unknown, address *KeyError) error {
 	ask := p.Checking == Ask && (unknown == nil || recordable(c.name))
 	switch {
 	case unknown == nil && address == nil:
 		return nil
 	case ask:
-		return p.askOnce(ctx, c, unknown, address)
+		return p.askOnce(ctx, c, remote, unknown, address)
 	case address != nil:
 		return address
 	case p.Checking != AcceptNew:

@@ -361,11 +361,13 @@ func TestQuestionsAreCleanAndTellWhatIsKnown(t *testing.T) {
 	requireKind(t, knownhosts.Unknown, err)
 	require.Empty(t, *asked, "such a name cannot be recorded")
 
-	err = p.VerifyHostKey(t.Context(), "host:22", nil, key("host"))
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
+	err = p.VerifyHostKey(t.Context(), "host:22", remote, key("host"))
 	requireKind(t, knownhosts.Unknown, err)
 	require.ErrorContains(t, err, "it was declined")
 	require.Len(t, *asked, 1)
-	require.Equal(t, fmt.Sprintf("The authenticity of host host:22 can't be established: nothing is on record for host.\n"+
+	require.Equal(t, remote, (*asked)[0].Remote)
+	require.Equal(t, fmt.Sprintf("The authenticity of host host:22 (192.0.2.1:22) can't be established: nothing is on record for host.\n"+
 		"ssh-ed25519 key fingerprint is %s.\nThis key is on record for other names, at: f?[2J:1\n"+
 		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", (*asked)[0].Fingerprint), (*asked)[0].Text)
 }

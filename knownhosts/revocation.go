@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -28,18 +27,7 @@ type Revocations struct {
 func LoadRevocations(files ...string) (*Revocations, error) {
 	r := new(Revocations)
 	for _, name := range files {
-		info, err := os.Stat(name)
-		switch {
-		case err != nil:
-		case !info.Mode().IsRegular():
-			err = notRegular(name)
-		case info.Size() > maxFile:
-			err = tooLarge(name)
-		}
-		var data []byte
-		if err == nil {
-			data, err = os.ReadFile(name)
-		}
+		data, err := readFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("knownhosts: revocation list: %w", err)
 		}

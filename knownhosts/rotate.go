@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -119,7 +118,7 @@ func (p *Policy) rotate(
 	if len(r.announced) == 0 {
 		return nil
 	}
-	content, err := os.ReadFile(r.file)
+	content, err := readFile(r.file)
 	if err != nil {
 		return err
 	}

@@ -183,6 +183,6 @@ func TestHostKeyAlgorithmsFollowTheRecord(t *testing.T) {
 }
 
 func TestKindsHaveNames(t *testing.T) {
-	require.Equal(t, "unknown changed revoked bad certificate Kind(0)", strings.TrimSpace(fmt.Sprintln(
-		knownhosts.Unknown, knownhosts.Changed, knownhosts.Revoked, knownhosts.BadCertificate, knownhosts.Kind(0))))
+	require.Equal(t, "unknown changed revoked bad certificate address changed Kind(0)", strings.TrimSpace(fmt.Sprintln(
+		knownhosts.Unknown, knownhosts.Changed, knownhosts.Revoked, knownhosts.BadCertificate, knownhosts.AddressChanged, knownhosts.Kind(0))))
 }
