@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/knownhosts"
+	"github.com/nacre-ssh/nacre/sshtest"
 )
 
 // TestMain lets the test binary serve as a process that learns hosts, asks, or rotates keys: see add_test.go, ask_test.go
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(rotateVariable); file != "" {
 		exit(rotateInProcess(file))
 	}
-	os.Exit(m.Run())
+	sshtest.Main(m)
 }
 
 // exit is the end of a process that was to do something else than test.
