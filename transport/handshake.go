@@ -35,13 +35,13 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 	stage, err := c.firstExchange(bounded)
 	if !stop() {
 		<-c.done
-		err = c.cause
+		err = c.final.cause
 	}
 	if err == nil {
 		return nil
 	}
 	_ = c.reject(err)
-	err = c.cause // Close by another goroutine says more than the read that it made fail
+	err = c.final.cause // Close by another goroutine says more than the read that it made fail
 	var protocol *ProtocolError
 	var hostKey *HostKeyError
 	var negotiation *NegotiationError

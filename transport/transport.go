@@ -54,10 +54,11 @@ type Conn struct {
 	authed    atomic.Bool   // SSH_MSG_USERAUTH_SUCCESS has passed
 	delivered atomic.Uint32 // sequence number of what ReadPacket has returned last
 
-	// done is closed when the connection has ended; cause is set before.
+	// done is closed when the connection has ended; final is set before. That
+	// is one and the same for all calls, so that they agree on errors.Is.
 	done  chan struct{}
 	end   sync.Once
-	cause error
+	final *endError
 
 	mu       sync.Mutex  // guards what follows
 	rekeying *time.Timer // ends the connection when a re-exchange takes too long; nil: none under way
@@ -168,13 +169,14 @@ func (c *Conn) Close() error {
 // fail ends the connection. The first cause is kept for all later calls.
 func (c *Conn) fail(cause error) {
 	c.end.Do(func() {
-		if e, ok := cause.(*endError); ok { // what the reader gets of a poisoned sending direction
-			cause = e.cause
+		final, ok := cause.(*endError) // what the reader gets of a poisoned sending direction
+		if !ok {
+			final = &endError{cause: cause}
 		}
-		if e := c.w.failed.Load(); e != nil && errors.Is(cause, io.ErrUnexpectedEOF) {
-			cause = e.cause // after a reset, which a write has met first, there is nothing to read but an end
+		if e := c.w.failed.Load(); e != nil && errors.Is(final.cause, io.ErrUnexpectedEOF) {
+			final = e // after a reset, which a write has met first, there is nothing to read but an end
 		}
-		c.cause = cause
+		c.final = final
 		close(c.done)
 		c.conn.Close()
 		c.owed.close()
@@ -214,7 +216,7 @@ func (c *Conn) alive() error {
 // connection. Only to be called when done is closed or about to be.
 func (c *Conn) ended() error {
 	<-c.done
-	return &endError{cause: c.cause}
+	return c.final
 }
 
 // reject ends the connection with the first error of a direction, after which
