@@ -6,7 +6,7 @@ SHELL       := bash
 # The tests run OpenSSH and Dropbear: .ci/prepare installs them where it may.
 test:
 	.ci/prepare
-	go test -race -timeout 5m ./...
+	go test -race -timeout 10m ./...
 
 # Every package must build for, and pass vet on, the systems that it is for.
 # staticcheck has a module file of its own, so that go.mod stays short.
