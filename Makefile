@@ -1,12 +1,23 @@
 SHELL       := bash
 .SHELLFLAGS := -o pipefail -ec
 
-.PHONY: test lint smoke bench
+.PHONY: test fuzz lint smoke bench
 
 # The tests run OpenSSH and Dropbear: .ci/prepare installs them where it may.
 test:
 	.ci/prepare
 	go test -race -timeout 10m ./...
+
+# Every fuzz target in turn. What one finds is in testdata/fuzz of its package,
+# to be committed: go test runs that from then on.
+FUZZTIME ?= 20s
+fuzz:
+	for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
+		done; \
+	done
 
 # Every package must build for, and pass vet on, the systems that it is for.
 # staticcheck has a module file of its own, so that go.mod stays short.

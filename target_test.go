@@ -1,6 +1,7 @@
 package nacre
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -106,7 +107,7 @@ func TestPasswordOfATargetIsNotRepeated(t *testing.T) {
 }
 
 func FuzzTarget(f *testing.F) {
-	for _, s := range []string{"u@h", "u@[::1]:22", "ssh://u@h:1/", "u@fe80::1%eth0", "ssh://%2D@h", "u@h:0", "@", "[", "u@[]:"} {
+	for _, s := range []string{"u@h", "u@[::1]:22", "ssh://u@h:1/", "u@fe80::1%eth0", "ssh://%2D@h", "u@h:0", "@", "[", "u@[]:", "Jane Doe@h", "ssh://a%3Ab@h", "a/b$@h"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -115,13 +116,17 @@ func FuzzTarget(f *testing.F) {
 			require.Zero(t, got)
 			return
 		}
-		for _, part := range []string{got.user, got.addr} {
+		for part, not := range map[string]string{got.user: unsafeUser, got.addr: "'`\"$;&<>|(){}*?!,/ \\"} {
 			require.NotEmpty(t, part)
 			require.NotEqual(t, byte('-'), part[0])
-			require.False(t, strings.ContainsAny(part, "\x00\n\r \t'`\"$;&<>|(){}*?!,/"), "%q", part)
+			require.False(t, strings.ContainsAny(part, "\x00\n\r\t\x1b"+not), "%q", part)
 		}
 		// The name of a target that was understood means the same again.
-		again, err := parseTarget(got.user + "@" + got.addr)
+		name := got.user + "@" + got.addr
+		if strings.Contains(got.user, ":") {
+			name = (&url.URL{Scheme: "ssh", User: url.User(got.user), Host: got.addr}).String()
+		}
+		again, err := parseTarget(name)
 		require.NoError(t, err)
 		require.Equal(t, got, again)
 	})
