@@ -440,3 +440,38 @@ func TestHostCertificatesOfSSHKeygen(t *testing.T) {
 	require.ErrorContains(t, err, "host key is revoked")
 	require.ErrorContains(t, err, list)
 }
+
+// TestManyClientsRotateAndLearnAtOnce, each as a process of its own would.
+func TestManyClientsRotateAndLearnAtOnce(t *testing.T) {
+	s, other := sshtest.OpenSSH(t, nil), sshtest.NewServer(t, nil)
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, loaded(t, file).Add(s.Addr, s.HostKey))
+	const clients = 8
+	errs := make(chan error, 2*clients)
+	for i := range clients {
+		w := watchPolicy(&knownhosts.Policy{Sources: []knownhosts.Source{loaded(t, file)}, Update: knownhosts.UpdateOn})
+		learn := &knownhosts.Policy{
+			Sources: []knownhosts.Source{loaded(t, file)}, Checking: knownhosts.AcceptNew, Alias: fmt.Sprintf("alias%d", i),
+		}
+		go func() {
+			c := config(s)
+			c.HostKey = w
+			client, err := nacre.Dial(t.Context(), s.Target, c)
+			if err == nil {
+				err = errors.Join(<-w.updated, client.Close())
+			}
+			errs <- err
+		}()
+		go func() {
+			c := config(other)
+			c.HostKey = learn
+			errs <- nacre.Command(t.Context(), other.Target, c, "true").Run()
+		}()
+	}
+	for range 2 * clients {
+		require.NoError(t, <-errs)
+	}
+	lines := sorted(t, file)
+	require.Len(t, slices.Compact(slices.Clone(lines)), len(lines))
+	require.Len(t, lines, len(s.HostKeys)+clients)
+}
