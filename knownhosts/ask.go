@@ -45,8 +45,13 @@ type asked struct {
 }
 
 // askOnce asks about a key of a host once, however many connections want to
-// know at the same time.
+// know at the same time. What was accepted stays so for the life of the Policy,
+// even if no login succeeds: the person was not asked about a user.
 func (p *Policy) askOnce(ctx context.Context, c contact, remote net.Addr, unknown, address *KeyError) error {
+	plain := c
+	if address != nil {
+		c.address = address.Name // a question of its own
+	}
 	for {
 		p.mu.Lock()
 		if p.accepted[c] {
@@ -66,6 +71,7 @@ func (p *Policy) askOnce(ctx context.Context, c contact, remote net.Addr, unknow
 		if other.gave {
 			return other.err
 		}
+		// Whoever has asked gave up. It is our turn.
 	}
 	a := &asked{done: make(chan struct{})}
 	if p.asking == nil {
@@ -94,13 +100,16 @@ func (p *Policy) askOnce(ctx context.Context, c contact, remote net.Addr, unknow
 	default:
 		a.gave = true
 		p.accept(c)
+		if unknown != nil {
+			p.accept(plain) // which LearnHostKey looks for
+		}
 	}
 	return a.err
 }
 
 func withReason(refusal *KeyError, err error) error {
 	e := *refusal
-	e.Err = errors.Join(e.Err, err)
+	e.Err = join(e.Err, err)
 	return &e
 }
 
@@ -186,7 +195,7 @@ func (p *Policy) ask(ctx context.Context, q *Question) (yes bool, err error) {
 	for range maxAnswers {
 		answer, err := prompt(ctx, q)
 		if err == nil {
-			err = ctx.Err()
+			err = ctx.Err() // a late answer is none: the connection is gone
 		}
 		if err != nil {
 			return false, fmt.Errorf("nobody has answered whether to accept it: %w", err)
@@ -215,6 +224,7 @@ func Terminal(rw io.ReadWriter) func(ctx context.Context, q *Question) (answer s
 		if rw != nil {
 			return askOn(ctx, rw, rw, q)
 		}
+		// Not standard input, which may be what the remote command is to read.
 		in, out := "/dev/tty", "/dev/tty"
 		if runtime.GOOS == "windows" {
 			in, out = "CONIN$", "CONOUT$"
@@ -233,6 +243,7 @@ func Terminal(rw io.ReadWriter) func(ctx context.Context, q *Question) (answer s
 	}
 }
 
+// askOn reads on a goroutine of its own, since few readers know contexts.
 func askOn(ctx context.Context, r io.Reader, w io.Writer, q *Question) (string, error) {
 	if _, err := io.WriteString(w, visible(q.Text)); err != nil {
 		return "", err
@@ -263,18 +274,19 @@ func readAnswer(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); len(line) < maxAnswer; {
 		n, err := r.Read(b)
+		line = append(line, b[:n]...)
 		if n > 0 && b[0] == '\n' || err == io.EOF && len(line) > 0 {
 			return string(line), nil
 		}
 		if err != nil {
 			return "", err
 		}
-		line = append(line, b[:n]...)
 	}
 	return "", fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 }
 
-// visible takes out what a terminal could obey, and leaves the line feeds.
+// visible takes out what a terminal could obey, and what could make text look
+// like other text, and leaves the line feeds.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {

@@ -62,7 +62,7 @@ func TestWhatIsShownOnATerminalIsClean(t *testing.T) {
 	ask := knownhosts.Terminal(readWriter{bytes.NewBufferString("no\n"), out})
 	answer, err := ask(t.Context(), &knownhosts.Question{Text: "a\x1b[2J\r\u202eb\nc\xff? "})
 	require.NoError(t, err)
-	require.Equal(t, "no", answer)
+	require.Equal(t, "no\n", answer)
 	require.Equal(t, "a?[2J??b\nc\ufffd? ", out.String())
 }
 

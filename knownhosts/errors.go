@@ -1,6 +1,7 @@
 package knownhosts
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -150,6 +151,14 @@ func shellSafe(s string) bool {
 
 // Unwrap returns what Err says.
 func (e *KeyError) Unwrap() error { return e.Err }
+
+// join makes one error of two, either of which may be nil, on one line.
+func join(a, b error) error {
+	if a == nil || b == nil {
+		return errors.Join(a, b)
+	}
+	return fmt.Errorf("%w; %w", a, b)
+}
 
 // PinError is the refusal of a host key by a [Pin].
 type PinError struct {

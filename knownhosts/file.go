@@ -60,6 +60,8 @@ func editOnce(ctx context.Context, name string, edit func(content []byte) ([]byt
 	if err := lockFile(ctx, f); err != nil {
 		return &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
+	// Whoever had the lock may have put another file in place, and unlocked one
+	// that has no name any more.
 	if !isCurrent(f, name) {
 		return errReplaced
 	}
@@ -143,7 +145,7 @@ func replace(f *os.File, name string, size int, content []byte) error {
 		err = likeFile(temporary, before)
 	}
 	if err == nil {
-		err = temporary.Sync()
+		err = temporary.Sync() // or a crash could leave an empty file under the name
 	}
 	if err = errors.Join(err, temporary.Close()); err == nil {
 		err = rename(f, temporary.Name(), name, int64(size))

@@ -70,8 +70,11 @@ type krlReader struct {
 
 var errTruncated = errors.New("it is truncated")
 
+// more tells whether a list of fields goes on.
 func (r *krlReader) more() bool { return r.err == nil && len(r.data) > 0 }
 
+// next takes n bytes, which stay part of the file. The length comes from the
+// file, too, and is compared before anything is done with it.
 func (r *krlReader) next(n uint64) []byte {
 	if r.err != nil || n > uint64(len(r.data)) {
 		if r.err == nil {
@@ -139,6 +142,7 @@ func parseKRL(data []byte) (*krl, error) {
 			r.fail(k.parseSection(section, body))
 			continue
 		}
+		// Everything up to here, the key of this signature included.
 		signed := data[:len(data)-len(r.data)]
 		key, err := verifyKRL(body, r.string(), signed)
 		r.fail(err)
@@ -160,7 +164,7 @@ func verifyKRL(blob, signature, signed []byte) (ssh.PublicKey, error) {
 	if err := ssh.Unmarshal(signature, &s); err != nil {
 		return nil, fmt.Errorf("its signature: %s", quote(err.Error()))
 	}
-	if s.Format == ssh.KeyAlgoRSA {
+	if s.Format == ssh.KeyAlgoRSA { // x/crypto would verify it
 		return nil, errors.New("its signature is made with SHA-1")
 	}
 	if err := key.Verify(signed, &s); err != nil {
@@ -187,6 +191,8 @@ func (k *krl) checkSigners(signers []ssh.PublicKey) error {
 	return nil
 }
 
+// parseSection reads all but signatures. A section that is not understood may
+// revoke anything, so the list is of no use without it.
 func (k *krl) parseSection(section byte, body []byte) error {
 	r := &krlReader{data: body}
 	switch section {
@@ -231,6 +237,7 @@ func (r *krlReader) extension() error {
 	return nil
 }
 
+// parseCertificates reads OpenSSH PROTOCOL.krl section 2.
 func (k *krl) parseCertificates(r *krlReader) error {
 	c := krlCertificate{authority: r.string(), keyIDs: map[string]bool{}}
 	r.string() // reserved
@@ -250,6 +257,8 @@ func (k *krl) parseCertificates(r *krlReader) error {
 	return r.err
 }
 
+// parseSection refuses what OpenSSH refuses: serial number 0 stands for no
+// number, and cannot be revoked.
 func (c *krlCertificate) parseSection(section byte, r *krlReader) error {
 	switch section {
 	case krlSerialList:
@@ -281,6 +290,8 @@ func (c *krlCertificate) parseSection(section byte, r *krlReader) error {
 	return r.err
 }
 
+// parseBitmap leaves the bits packed: one bitmap may stand for 16 million
+// serial numbers.
 func (c *krlCertificate) parseBitmap(r *krlReader) error {
 	b := serialBitmap{offset: r.uint64(), bits: r.string()}
 	switch {
@@ -307,7 +318,7 @@ func (c *krlCertificate) parseBitmap(r *krlReader) error {
 }
 
 func (b serialBitmap) has(serial uint64) bool {
-	n := serial - b.offset
+	n := serial - b.offset // wraps where it does not count
 	size := uint64(len(b.bits))
 	return serial >= b.offset && n/8 < size && b.bits[size-1-n/8]>>(n%8)&1 != 0
 }

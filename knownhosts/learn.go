@@ -60,7 +60,7 @@ func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr,
 	if len(dbs) == 0 {
 		return nil
 	}
-	c := contact{t.name, string(plainKey(key).Marshal())}
+	c := contact{name: t.name, key: string(plainKey(key).Marshal())}
 	names, isNew := p.toLearn(c, addr, t, remote, key)
 	if len(names) == 0 {
 		return nil

@@ -12,8 +12,7 @@ import (
 )
 
 // Checking says what a [Policy] does with the key of a host that none of its
-// sources knows. Nothing that is on record differently, revoked or badly
-// certified is ever accepted.
+// sources knows. What is on record differently, or revoked, is never accepted.
 type Checking int
 
 const (
@@ -26,9 +25,9 @@ const (
 )
 
 // Source is a host-key verifier as part of a [Policy]: a [DB], a [Pin], a
-// [Callback], [Revocations], [DNS], or a type of one's own. It
-// returns nil for a key that is right, and a [*KeyError] of Kind [Unknown] if it
-// has nothing to say about the host. Every other error is a refusal.
+// [Callback], [Revocations], [DNS], or a type of one's own. It returns nil for a
+// key that is right, and a [*KeyError] of Kind [Unknown] if it has nothing to say
+// about the host. Every other error is a refusal.
 type Source interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }
@@ -46,6 +45,7 @@ type Source interface {
 //	none                 refuse    accept      ask     accept
 //	other, of any type   refuse    refuse      refuse  without password
 //	certified            accept    accept      accept  accept
+//	none, badly so       refuse    accept      ask     accept
 //	revoked              refuse    refuse      refuse  without password
 //	other, for address   refuse    refuse      ask     accept
 //
@@ -92,8 +92,9 @@ type Policy struct {
 
 // contact is a key of a host.
 type contact struct {
-	name string // as known_hosts has it
-	key  string // in wire form
+	name    string // as known_hosts has it
+	key     string // in wire form
+	address string // of those that other keys are on record for; mostly empty
 }
 
 // VerifyHostKey returns nil if key is accepted for addr, "host:port" as the
@@ -112,7 +113,7 @@ func (p *Policy) VerifyHostKey(ctx context.Context, addr string, remote net.Addr
 		refusal.Addr, refusal.Name, refusal.Key = addr, t.name, key
 		return refusal
 	}
-	c := contact{t.name, string(plainKey(key).Marshal())}
+	c := contact{name: t.name, key: string(plainKey(key).Marshal())}
 	unknown, err := p.consult(ctx, addr, remote, key)
 	if err != nil {
 		return err
@@ -141,10 +142,10 @@ func (p *Policy) decide(ctx context.Context, c contact, remote net.Addr, unknown
 	case p.Checking != AcceptNew:
 		return unknown
 	case !recordable(c.name):
-		unknown.Err = errors.Join(unknown.Err, fmt.Errorf("host name %s cannot be recorded", quote(c.name)))
+		unknown.Err = join(unknown.Err, fmt.Errorf("host name %s cannot be recorded", quote(c.name)))
 		return unknown
 	case len(p.dbs()) == 0:
-		unknown.Err = errors.Join(unknown.Err, errors.New("there is no DB to record it in"))
+		unknown.Err = join(unknown.Err, errors.New("there is no DB to record it in"))
 		return unknown
 	}
 	p.accept(c)
@@ -177,7 +178,8 @@ func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key 
 		if !errors.As(err, &refusal) {
 			return nil, err
 		}
-		// Who shows a bad certificate could as well show its plain key.
+		// Who shows a bad certificate could as well show the key within, which
+		// this source does not know.
 		plainUnknown := refusal.Kind == BadCertificate && len(refusal.Known) == 1
 		if refusal.Kind != Unknown && !plainUnknown {
 			named := *refusal
@@ -188,7 +190,7 @@ func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key 
 			all.Kind = BadCertificate
 		}
 		all.Known = append(all.Known, refusal.Known...)
-		all.Err = errors.Join(all.Err, refusal.Err)
+		all.Err = join(all.Err, refusal.Err)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

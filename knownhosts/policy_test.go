@@ -236,6 +236,26 @@ func TestAddressesAreChecked(t *testing.T) {
 	require.NoError(t, connect(t, p, "host:22", &net.UnixAddr{Name: "x"}, key("host")))
 }
 
+// TestYesToAHostIsNotYesToAnAddress on which others are.
+func TestYesToAHostIsNotYesToAnAddress(t *testing.T) {
+	d := knownhosts.Parse("f", []byte("192.0.2.2 "+text(key("other"))))
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{d}, Checking: knownhosts.Ask, CheckAddress: true}
+	var asked *[]*knownhosts.Question
+	p.Prompt, asked = answering("yes")
+	verify := func(last byte) error {
+		return p.VerifyHostKey(t.Context(), "host:22", &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 22}, key("host"))
+	}
+	for range 2 {
+		require.NoError(t, verify(1))
+		require.Len(t, *asked, 1)
+	}
+	for range 2 {
+		require.NoError(t, verify(2))
+		require.Len(t, *asked, 2)
+	}
+	require.Contains(t, (*asked)[1].Text, "differs from what is on record for its address 192.0.2.2, at: f:1\n")
+}
+
 func TestNothingIsWrittenBeforeAuthentication(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dir", "known_hosts")
 	var changes []knownhosts.Change
@@ -323,13 +343,16 @@ func TestAPersonIsAskedOnceForManyConnections(t *testing.T) {
 	}
 }
 
+// patient marks the context of who will be answered.
+type patient struct{}
+
 // TestWhoWaitsForAnAnswerAsksHimself when the first one gives up.
 func TestWhoWaitsForAnAnswerAsksHimself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &knownhosts.Policy{
 			Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask,
 			Prompt: func(ctx context.Context, _ *knownhosts.Question) (string, error) {
-				if ctx.Value("patient") != nil {
+				if ctx.Value(patient{}) != nil {
 					return "yes", nil
 				}
 				<-ctx.Done()
@@ -341,7 +364,7 @@ func TestWhoWaitsForAnAnswerAsksHimself(t *testing.T) {
 		go func() { first <- p.VerifyHostKey(ctx, "host:22", nil, key("host")) }()
 		synctest.Wait()
 		go func() {
-			second <- p.VerifyHostKey(context.WithValue(t.Context(), "patient", true), "host:22", nil, key("host"))
+			second <- p.VerifyHostKey(context.WithValue(t.Context(), patient{}, true), "host:22", nil, key("host"))
 		}()
 		synctest.Wait()
 		cancel()

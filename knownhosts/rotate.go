@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -56,7 +57,7 @@ func (p *Policy) UpdateHostKeys(
 		return nil
 	}
 	p.mu.Lock()
-	fresh := p.fresh[contact{t.name, string(key.Marshal())}]
+	fresh := p.fresh[contact{name: t.name, key: string(key.Marshal())}]
 	p.mu.Unlock()
 	if fresh {
 		return nil
@@ -184,7 +185,7 @@ func (d *DB) rotate(ctx context.Context, r *rotation) (*plan, error) {
 			return content, err
 		}
 		for _, k := range p.added {
-			if !r.proven[string(k.Marshal())] {
+			if !r.proven[string(k.Marshal())] { // it was there when we looked first
 				return nil, errors.New("the file has changed meanwhile")
 			}
 		}
@@ -264,17 +265,19 @@ func (r *rotation) plan(content []byte) (*plan, error) {
 		}
 	}
 	if !p.named[string(r.key.Marshal())] {
-		return &plan{}, nil
+		return &plan{}, nil // some other source has vouched for the host
 	}
 	for _, k := range r.announced {
-		if blob := string(k.Marshal()); !p.named[blob] && !p.addressed[blob] {
+		if blob := k.Marshal(); !p.named[string(blob)] && !p.addressed[string(blob)] {
 			p.added = append(p.added, k)
 		}
 	}
 	if p.empty() {
 		return p, nil
 	}
-	for _, k := range append(r.announced, p.removed...) {
+	// A host with several names, or several hosts with one key: to change one of
+	// the names would make them inconsistent.
+	for _, k := range slices.Concat(r.announced, p.removed) {
 		if l, ok := elsewhere[string(k.Marshal())]; ok {
 			return nil, fmt.Errorf("%s is about another host with such a key", l)
 		}
@@ -322,12 +325,12 @@ func (r *rotation) apply(content []byte, p *plan) []byte {
 	}
 	hash := r.hash || hasHashes(content)
 	for _, k := range r.announced {
-		blob := string(k.Marshal())
+		blob := k.Marshal()
 		var names []string
-		if !p.named[blob] {
+		if !p.named[string(blob)] {
 			names = append(names, r.name)
 		}
-		if r.address != "" && !p.addressed[blob] {
+		if r.address != "" && !p.addressed[string(blob)] {
 			names = append(names, r.address)
 		}
 		if len(names) > 0 {
