@@ -197,6 +197,31 @@ func TestAnAliasStandsForTheHost(t *testing.T) {
 	require.NoError(t, connect(t, p, "x:22", nil, certificate(t, signer("ca"), nil)))
 }
 
+func TestAliasesAreThoseOfSSH(t *testing.T) {
+	host, other := text(key("host")), text(key("other"))
+	for _, file := range []string{
+		"alias " + host, "ALIAS " + host, "alias " + other, "host.example " + host, "[host.example]:2222 " + other,
+		"[alias]:2222 " + other, "*.example " + other, "@revoked alias " + host, "# nothing",
+	} {
+		for _, port := range []string{"22", "2222"} {
+			for _, alias := range []string{"alias", "Alias"} {
+				t.Run(strings.Fields(file)[0]+" "+port+" "+alias, func(t *testing.T) {
+					t.Parallel()
+					ours, theirs := write(t, file+"\n"), write(t, file+"\n")
+					p := &knownhosts.Policy{
+						Sources: []knownhosts.Source{load(t, ours)}, Checking: knownhosts.AcceptNew, Alias: alias,
+					}
+					verdict, says := sshConnects(t, nil, theirs, "host.example", port, signer("host"),
+						"StrictHostKeyChecking=accept-new", "HostKeyAlias="+alias)
+					err := connect(t, p, "host.example:"+port, nil, key("host"))
+					require.Equal(t, verdict, err == nil, "%v\n%s", err, says)
+					require.Equal(t, lines(t, theirs), lines(t, ours))
+				})
+			}
+		}
+	}
+}
+
 // TestAddressesAreChecked has what ssh(1) with CheckHostIP does, by its source: on loopback it checks nothing.
 func TestAddressesAreChecked(t *testing.T) {
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
@@ -409,5 +434,36 @@ func TestOnlyYesNoAndTheFingerprintAreAnswers(t *testing.T) {
 		}
 		requireKind(t, knownhosts.Unknown, err)
 		require.ErrorContains(t, err, want, answer)
+	}
+}
+
+// TestSSHLearnsIntoTheSameFile at the same time, and knows no lock.
+func TestSSHLearnsIntoTheSameFile(t *testing.T) {
+	const each = 10
+	file := write(t, "host "+text(key("host"))+"\n")
+	errs := make(chan error, each)
+	for i := range each {
+		d := load(t, file)
+		go func() { errs <- d.Add(fmt.Sprintf("ours%d:22", i), key("host")) }()
+	}
+	t.Run("ssh", func(t *testing.T) {
+		for i := range each {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				accepts, says := sshConnects(t, nil, file, "host.example", "22", signer("host"),
+					"StrictHostKeyChecking=accept-new", fmt.Sprintf("HostKeyAlias=theirs%d", i))
+				require.True(t, accepts, says)
+			})
+		}
+	})
+	for range each {
+		require.NoError(t, <-errs)
+	}
+	require.Len(t, lines(t, file), 2*each+1)
+	d := load(t, file)
+	require.Empty(t, d.Skipped())
+	for i := range each {
+		requireKind(t, 0, verify(t, d, fmt.Sprintf("ours%d:22", i), key("host")))
+		requireKind(t, 0, verify(t, d, fmt.Sprintf("theirs%d:22", i), key("host")))
 	}
 }
