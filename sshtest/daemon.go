@@ -1,6 +1,7 @@
 package sshtest
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"fmt"
@@ -30,9 +31,10 @@ type DaemonOptions struct {
 
 	// Config are lines of sshd_config. They come before those of the harness
 	// and overrule them; a Match would take them all in.
-	Config []string
-	UserCA ssh.PublicKey // user certificates that it signed are accepted
-	HostCA ssh.Signer    // signs a certificate for each host key
+	Config  []string
+	Account *Account      // a user with a password; default: the current user, without
+	UserCA  ssh.PublicKey // user certificates that it signed are accepted
+	HostCA  ssh.Signer    // signs a certificate for each host key
 }
 
 // A daemon is what a Server needs to run a program for each connection, with
@@ -99,6 +101,24 @@ func (d *daemon) write(name string, content []byte) string {
 	path := filepath.Join(d.dir, name)
 	d.check(os.WriteFile(path, content, 0o600))
 	return path
+}
+
+// mounted returns the beginning of a command that runs the rest of it in a mount
+// namespace of its own, where a file or directory of the daemon's is found at
+// another path as well. Nothing outside of that namespace changes.
+func (d *daemon) mounted(path, over string) []string {
+	d.tb.Helper()
+	command := []string{"unshare", "--mount"}
+	if os.Geteuid() != 0 {
+		command = append(command, "--user", "--map-current-user", "--keep-caps")
+	}
+	command = append(command, "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, path, over)
+	try := exec.Command(command[0], append(command[1:], "true")...)
+	if out, err := try.CombinedOutput(); err != nil {
+		d.tb.Fatalf("sshtest: the daemon needs a %s of its own, which cannot be made here with unshare: %v: %s",
+			over, err, bytes.TrimSpace(out))
+	}
+	return command
 }
 
 func (d *daemon) authorizedKeys() []byte {

@@ -17,7 +17,7 @@ const privsepDir = "/run/sshd"
 
 // OpenSSH starts OpenSSH's sshd, with a configuration of its own in a
 // temporary directory, and ends it when the test ends. It accepts no password
-// and any environment variable, forwards everything, and runs what clients
+// but that of an Account, and any environment variable, forwards everything, and runs what clients
 // ask for as the current user. A nil options means the defaults. The test
 // fails if sshd is not installed, and shows sshd's log if it fails later. An
 // sshd that runs as root refuses signals from clients, as it always does for
@@ -30,6 +30,10 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 		d.check(os.MkdirAll(privsepDir, 0o755))
 	}
 	config := slices.Clone(d.options.Config)
+	if a := d.options.Account; a != nil {
+		command, lines := d.withAccount(*a)
+		d.command, config = command, append(config, lines...)
+	}
 	config = append(config,
 		"AuthorizedKeysFile "+strings.ReplaceAll(quoted(d.write("authorized_keys", d.authorizedKeys())), "%", "%%"),
 		"PasswordAuthentication no",
@@ -56,7 +60,7 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 		config = append(config, d.opensshKey(i, k)...)
 	}
 	file := d.write("sshd_config", []byte(strings.Join(config, "\n")+"\n"))
-	d.command = append([]string{sshd, "-i", "-e", "-f", file}, d.options.Args...)
+	d.command = append(append(d.command, sshd, "-i", "-e", "-f", file), d.options.Args...)
 	return d.start()
 }
 
