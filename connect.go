@@ -116,7 +116,7 @@ func (s *stack) authConfig(ctx context.Context) *userauth.Config {
 	bears := s.tolerates()
 	ac := &userauth.Config{
 		User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace,
-		Probes: bears.probes, AwaitService: bears.slow,
+		Probes: bears.probes, AwaitService: bears.slow, RequireFactors: s.config.RequireFactors,
 	}
 	if s.known != nil {
 		ac.LastKey = s.known.Key

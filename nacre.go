@@ -67,6 +67,10 @@ type Config struct {
 	// the one that succeeded included; nil is no one.
 	AuthTrace func(attempt userauth.Attempt)
 
+	// RequireFactors is how many proofs of who the user is the server must have
+	// accepted, as [userauth.Config] has it; 0 is any number.
+	RequireFactors int
+
 	// Memory remembers servers, so that later connections to them take fewer
 	// round trips. nil is one that all uses of this Config share, by its
 	// address, for 4096 servers; a copy of the Config has another one. NoMemory

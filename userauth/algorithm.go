@@ -7,6 +7,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// extSignatures is the extension that lists what the server verifies, RFC 8308
+// section 3.1.
+const extSignatures = "server-sig-algs"
+
 // algorithm is how a key is offered: the name of the public key algorithm in
 // the request and that of the signature. They differ for certificates.
 type algorithm struct {
@@ -56,12 +60,29 @@ func keyAlgorithms(keyType string) []algorithm {
 	return []algorithm{{keyType, keyType}}
 }
 
+// InsecureSHA1 returns the signer as one that may sign with RSA and SHA-1, the
+// algorithm ssh-rsa, where the server takes nothing better: where it lists
+// ssh-rsa only or, having no list, has refused SHA-2. That is what OpenSSH
+// before 7.2 and the like need. Where a server refuses what it lists, a signer
+// of [ssh.NewSignerWithAlgorithms] that can do "ssh-rsa" only leaves no choice.
+// SHA-1 is broken: whoever can choose what is
+// signed may be able to make the signature serve for something else.
+func InsecureSHA1(signer ssh.Signer) ssh.Signer { return insecureSigner{signer} }
+
+type insecureSigner struct{ ssh.Signer }
+
 // signerAlgorithms returns the algorithms that both the key and its signer can
 // do. A signer that cannot be told an algorithm signs with the type of its key,
 // which for RSA means SHA-1.
 func signerAlgorithms(signer ssh.Signer) []algorithm {
 	keyType := signer.PublicKey().Type()
 	algorithms := keyAlgorithms(keyType)
+	isRSA := keyType == ssh.KeyAlgoRSA || keyType == ssh.CertAlgoRSAv01
+	insecure, weak := signer.(insecureSigner)
+	if weak = weak && isRSA; weak {
+		signer = insecure.Signer
+		algorithms = append(algorithms, algorithm{keyType, ssh.KeyAlgoRSA})
+	}
 	switch s := signer.(type) {
 	case ssh.MultiAlgorithmSigner:
 		can := s.Algorithms()
@@ -69,8 +90,8 @@ func signerAlgorithms(signer ssh.Signer) []algorithm {
 	case ssh.AlgorithmSigner:
 		return algorithms
 	}
-	if keyType == ssh.KeyAlgoRSA || keyType == ssh.CertAlgoRSAv01 {
-		return nil
+	if isRSA {
+		return slices.DeleteFunc(algorithms, func(a algorithm) bool { return a.signature != ssh.KeyAlgoRSA })
 	}
 	return algorithms
 }
@@ -80,7 +101,7 @@ func signerAlgorithms(signer ssh.Signer) []algorithm {
 // key's, it returns the best that the key has: a server need not list all that
 // it accepts.
 func (k *candidate) choose(x *Exchange) algorithm {
-	list, _ := x.Extension("server-sig-algs")
+	list, _ := x.Extension(extSignatures)
 	accepted := strings.Split(string(list), ",")
 	for _, a := range k.algorithms {
 		if slices.Contains(accepted, a.signature) || slices.Contains(accepted, a.name) {

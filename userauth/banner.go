@@ -43,13 +43,13 @@ func (b *bannerBudget) take(packet []byte) (text string, err error) {
 
 // clean makes a peer's text safe for a terminal: at most limit bytes of UTF-8,
 // without control characters but newline and tab, and without the invisible
-// characters that reorder or hide what follows.
+// characters that reorder, hide or break what follows.
 func clean(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit]
 	}
 	text = strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf) {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return -1
 		}
 		return r

@@ -66,7 +66,7 @@ func (f Fate) String() string {
 // earlyPackets returns what leaves behind the next request.
 func (l *login) earlyPackets() ([][]byte, error) {
 	e := l.config.Early
-	if e == nil || e.Packets == nil || l.wary {
+	if e == nil || e.Packets == nil || l.wary || l.factors()+1 < l.config.RequireFactors {
 		return nil, nil
 	}
 	packets := e.Packets()

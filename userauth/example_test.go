@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 
@@ -30,50 +31,114 @@ func ExampleAuthenticate() {
 	// <nil>
 }
 
-// Hostbased is RFC 4252 section 9: a host vouches for its user. Nothing in it
-// differs from a method that this package has built in.
-type Hostbased struct {
-	Host     ssh.Signer // the host's key
-	HostName string
-	User     string // the name of the user on that host
+// Ticket is a method of somebody's own: a ticket that a service has issued, and
+// a signature that binds it to this session. Nothing in it differs from a method
+// that this package has built in.
+type Ticket struct {
+	Issue func(ctx context.Context, user string) (string, error)
+	Key   ssh.Signer
 }
 
-func (Hostbased) Name() string { return "hostbased" }
+func (Ticket) Name() string { return "ticket@example.com" }
 
-func (m Hostbased) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) {
-	if m.Host == nil {
-		return userauth.Reply{}, fmt.Errorf("%w: no host key", userauth.ErrSkip)
+func (m Ticket) Try(ctx context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	if x.State != nil || m.Issue == nil {
+		return userauth.Reply{}, fmt.Errorf("%w: no ticket", userauth.ErrSkip)
 	}
-	key := m.Host.PublicKey()
-	payload := ssh.Marshal(struct {
-		Algorithm string
-		Key       []byte
-		HostName  string
-		User      string
-	}{key.Type(), key.Marshal(), m.HostName, m.User})
-	signature, err := m.Host.Sign(nil, x.SignedData(payload))
+	ticket, err := m.Issue(ctx, x.User())
 	if err != nil {
 		return userauth.Reply{}, err
 	}
-	return x.Prove(append(payload, ssh.Marshal(struct{ Signature []byte }{ssh.Marshal(signature)})...))
+	x.State = ticket // a second turn has nothing new to offer
+	payload := ssh.Marshal(struct{ Ticket string }{ticket})
+	signature, err := m.Key.Sign(nil, x.SignedData(payload))
+	if err != nil {
+		return userauth.Reply{}, err
+	}
+	return x.Prove(append(payload, ssh.Marshal(signature)...))
 }
 
 func ExampleMethod() {
-	host, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	key, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	issue := func(_ context.Context, user string) (string, error) { return "for " + user, nil }
 	server := verdicts(partial("password"), success)
 
 	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
-		User: "bob",
-		Methods: []userauth.Method{
-			Hostbased{Host: host, HostName: "client.example.com.", User: "robert"},
-			userauth.Password("sesame"),
-		},
-		Trace: func(a userauth.Attempt) { fmt.Println(a) },
+		User:    "bob",
+		Methods: []userauth.Method{Ticket{issue, key}, userauth.Password("sesame")},
+		Trace:   func(a userauth.Attempt) { fmt.Println(a) },
 	})
 	fmt.Println(err)
 	// Output:
-	// hostbased: partial success
+	// ticket@example.com: partial success
 	// password: success
+	// <nil>
+}
+
+// A host vouches for its users with its own key.
+func ExampleHostbased() {
+	host, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	server := verdicts(success)
+
+	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
+		User:    "bob",
+		Methods: []userauth.Method{userauth.Hostbased("client.example.com", "robert", host)},
+		Trace:   func(a userauth.Attempt) { fmt.Println(a) },
+	})
+	fmt.Println(err)
+	// Output:
+	// hostbased ssh-ed25519 SHA256:tAXFyTXI8xtDaujAEcwJslAYc9/6FKcUkd2Lw0xDhPo: success
+	// <nil>
+}
+
+// A server that wants another password says so, and is told one.
+func ExamplePasswordChange() {
+	current := func(context.Context, int) (string, error) { return "sesame", nil }
+	fresh := func(_ context.Context, attempt int, prompt string) (string, error) {
+		fmt.Printf("%d: %s\n", attempt, prompt)
+		return "open sesame", nil
+	}
+	server := verdicts(demand("Your password has expired."), success)
+
+	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
+		User:    "bob",
+		Methods: []userauth.Method{userauth.PasswordChange(current, fresh)},
+	})
+	fmt.Println(err)
+	// Output:
+	// 1: Your password has expired.
+	// <nil>
+}
+
+// A program that knows its servers asks first what this one wants, and goes on
+// from there: a key, and then whatever is the second factor.
+func ExampleChoose() {
+	key, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	code := func(context.Context, userauth.Challenge) ([]string, error) { return []string{"755224"}, nil }
+	next := func(_ context.Context, p userauth.Progress) (userauth.Method, error) {
+		switch {
+		case p.Allowed == nil:
+			return userauth.None(), nil
+		case !slices.Contains(p.Accepted, "publickey"):
+			return userauth.PublicKeys(key), nil
+		case slices.Contains(p.Allowed, "keyboard-interactive"):
+			return userauth.KeyboardInteractive(code), nil
+		}
+		return nil, fmt.Errorf("a second factor that nobody knows: %q", p.Allowed)
+	}
+	server := verdicts(failure("publickey"), partial("keyboard-interactive"), infoRequest("", "", "Code: "), success)
+
+	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
+		User:           "bob",
+		Methods:        []userauth.Method{userauth.Choose(next)},
+		RequireFactors: 2,
+		Trace:          func(a userauth.Attempt) { fmt.Println(a) },
+	})
+	fmt.Println(err)
+	// Output:
+	// none: refused
+	// publickey ssh-ed25519 SHA256:tAXFyTXI8xtDaujAEcwJslAYc9/6FKcUkd2Lw0xDhPo: partial success
+	// keyboard-interactive "Code:": success
 	// <nil>
 }
 
@@ -132,12 +197,12 @@ func ExampleKeyName() {
 // Everything that was tried is in the error, and so is what the server would
 // have taken.
 func ExampleError() {
-	server := verdicts(failure("publickey", "keyboard-interactive"))
+	server := verdicts(failure("publickey", "hostbased"))
 	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
 		User:    "bob",
 		Methods: []userauth.Method{userauth.None(), userauth.Agent(nil), userauth.Password("sesame")},
 	})
 	fmt.Println(err)
 	// Output:
-	// userauth: user "bob" not authenticated: none: refused; publickey: skipped: there is no agent; password: skipped: not allowed by the server at this point; the server allows "publickey,keyboard-interactive"
+	// userauth: user "bob" not authenticated: none: refused; publickey: skipped: there is no agent; password: skipped: the server does not offer it; the server allows "publickey,hostbased" (nothing here is for "hostbased")
 }

@@ -2,6 +2,7 @@ package userauth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type login struct {
 	t         Transport
 	config    Config
 	exchanges []*Exchange // one for each configured method
+	chosen    []*Exchange // and for each that another method gave a turn
 
 	requests   int
 	refusals   int  // answers that were failures
@@ -45,11 +47,6 @@ func (l *login) fail(err error) error {
 		l.err = err
 	}
 	return l.err
-}
-
-// failure returns the error of the whole login.
-func (l *login) failure(err error) *Error {
-	return &Error{User: l.config.User, Tried: l.tried, Allowed: l.allowed, Unanswered: l.unanswered, Interrupted: l.cut, Err: err}
 }
 
 // admit counts requests that are about to be sent, if any more may be.
@@ -190,11 +187,20 @@ type Exchange struct {
 	// Try. It is nil at first.
 	State any
 
+	// Alias, unless empty, is the name that requests bear instead of Name. With
+	// OpenSSH, publickey-hostbound-v00@openssh.com is allowed as publickey.
+	Alias string
+
 	login    *login
 	method   Method
-	name     string
-	recorded bool // at least one attempt has been recorded
+	names    []string // by which the method can have its turn, best first
+	name     string   // by which it has it
+	recorded bool     // at least one attempt has been recorded
 }
+
+// Name returns the name of the method that this is about: of those of a Method
+// that has several, the one that the server allows.
+func (x *Exchange) Name() string { return x.name }
 
 // User returns the name of the user.
 func (x *Exchange) User() string { return x.login.config.User }
@@ -208,6 +214,15 @@ func (x *Exchange) Allowed() []string { return slices.Clone(x.login.allowed) }
 
 // Tried returns the attempts of this login so far, by whatever method.
 func (x *Exchange) Tried() []Attempt { return slices.Clone(x.login.tried) }
+
+// HostKey returns the key with which the server has proved who it is, or nil
+// where the [Transport] does not tell.
+func (x *Exchange) HostKey() ssh.PublicKey {
+	if t, ok := x.login.t.(interface{ HostKey() ssh.PublicKey }); ok {
+		return t.HostKey()
+	}
+	return nil
+}
 
 // Extension returns a copy of the value of a server's RFC 8308 extension. The
 // first request of a login leaves before the server's extensions have arrived.
@@ -233,7 +248,7 @@ func (x *Exchange) Request(payload []byte) (Reply, error) {
 // that [Early] packets follow.
 func (x *Exchange) Prove(payload []byte) (Reply, error) {
 	l := x.login
-	if err := l.admit(1); err != nil {
+	if err := x.admit(1); err != nil {
 		return Reply{}, err
 	}
 	early, err := l.earlyPackets()
@@ -254,7 +269,7 @@ func (x *Exchange) Prove(payload []byte) (Reply, error) {
 // many the server will bear.
 func (x *Exchange) Requests(payloads ...[]byte) ([]Reply, error) {
 	l := x.login
-	if err := l.admit(len(payloads)); err != nil {
+	if err := x.admit(len(payloads)); err != nil {
 		return nil, err
 	}
 	packets := make([][]byte, len(payloads))
@@ -282,17 +297,40 @@ func (x *Exchange) LastKey() string { return x.login.config.LastKey }
 
 // Send sends messages of the method's own, with a number from 60 to 79 in the
 // first byte, and waits for the server's answer to the last of them as Request
-// does. A method whose conversation the server can prolong bounds it itself.
+// does. Without packets it waits for one more message of the server's. A method
+// whose conversation the server can prolong bounds it itself.
 func (x *Exchange) Send(packets ...[]byte) (Reply, error) {
-	for _, p := range packets {
-		if len(p) == 0 || p[0] < msgMethodFirst || p[0] > msgMethodLast {
-			return Reply{}, fmt.Errorf("a method may send messages %d to %d only", msgMethodFirst, msgMethodLast)
-		}
-	}
-	if err := x.login.admit(0); err != nil {
+	if err := x.admitMessages(packets); err != nil {
 		return Reply{}, err
 	}
 	return only(x.login.flight(1, packets...))
+}
+
+// Tell is Send for messages that the server does not answer.
+func (x *Exchange) Tell(packets ...[]byte) error {
+	if err := x.admitMessages(packets); err != nil {
+		return err
+	}
+	_, err := x.login.flight(0, packets...)
+	return err
+}
+
+// admitMessages checks messages of the method's own.
+func (x *Exchange) admitMessages(packets [][]byte) error {
+	for _, p := range packets {
+		if len(p) == 0 || p[0] < msgMethodFirst || p[0] > msgMethodLast {
+			return fmt.Errorf("a method may send messages %d to %d only", msgMethodFirst, msgMethodLast)
+		}
+	}
+	return x.admit(0)
+}
+
+// admit is login.admit for a method that has a name.
+func (x *Exchange) admit(requests int) error {
+	if x.name == "" {
+		return x.login.fail(errors.New("a request of a method without a name"))
+	}
+	return x.login.admit(requests)
 }
 
 // only returns the one reply that a flight has had.
@@ -316,17 +354,18 @@ func (x *Exchange) request(payload []byte) []byte {
 	return ssh.Marshal(userAuthRequestMsg{
 		User:    x.login.config.User,
 		Service: x.login.config.Service,
-		Method:  x.name,
+		Method:  cmp.Or(x.Alias, x.name),
 		Payload: payload,
 	})
 }
 
 // Record adds an attempt to those that [Error] and [Config].Trace report, for a
 // method that makes several in one Try. For a Try that records none, one is
-// recorded from the server's last answer. The name of the method is filled in.
+// recorded from the server's last answer. The name of the method is filled in,
+// and the prompt is cut and cleaned.
 func (x *Exchange) Record(a Attempt) {
 	l := x.login
-	a.Method = x.name
+	a.Method, a.Prompt = x.name, oneLine(a.Prompt)
 	x.recorded = true
 	l.tried = append(l.tried, a)
 	if l.config.Trace != nil {

@@ -44,13 +44,15 @@ func seededSigner(tb testing.TB, seed byte) ssh.Signer {
 func FuzzServer(f *testing.F) {
 	first, second, third := seededSigner(f, 1), seededSigner(f, 2), seededSigner(f, 3)
 	ok := keyOK("ssh-ed25519", first.PublicKey().Marshal())
-	all := failure("none", "publickey", "password", "keyboard-interactive")
+	all := failure("none", "publickey", "password", "keyboard-interactive", "gssapi-with-mic", "hostbased")
 	f.Add(framed(success))
 	f.Add(framed(banner("hello"), all, ok, success))
 	f.Add(framed(all, all, all, infoRequest("n", "i", "p", "q!"), all, infoRequest("", ""), success))
 	f.Add(framed(partial("publickey"), ok, partial("keyboard-interactive"), infoRequest("", "x"), partial("password"), all))
 	f.Add(framed(all, all, all, all, []byte{60, 0, 0, 0, 1, 'p', 0, 0, 0, 0}))
 	f.Add(framed(all, ok, banner("hello"), all, success, all))
+	f.Add(framed(failure("keyboard-interactive"), infoRequest("", "", "p"), failure("gssapi-with-mic"), gssResponse(kerberos),
+		gssToken(61, "s"), gssError("x"), gssToken(65, "s"), failure("hostbased"), partial("password"), demand("x"), demand("y"), success))
 	f.Add(framed([]byte{52, 1}, []byte{94}, []byte{51, 0xff, 0xff, 0xff, 0xff}))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		packets := unframed(script)
@@ -77,7 +79,9 @@ func FuzzServer(f *testing.F) {
 				userauth.KeyboardInteractive(func(_ context.Context, c userauth.Challenge) ([]string, error) {
 					return make([]string, len(c.Prompts)), nil
 				}),
-				userauth.PasswordFunc(func(context.Context, int) (string, error) { return "sesame", nil }),
+				userauth.PasswordChange(constant("sesame"), func(context.Context, int, string) (string, error) { return "sesame2", nil }),
+				userauth.GSSAPIWithMIC(&mechanism{steps: 2}, "h"),
+				userauth.Hostbased("h", "u", third),
 				token("ticket"),
 			},
 			Probes: 2,

@@ -3,6 +3,7 @@ package userauth
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -11,6 +12,7 @@ import (
 const (
 	maxRounds         = 32  // challenges in one login
 	maxChallengeLines = 100 // prompts in one challenge
+	maxAsked          = 4   // prompts that the record of a conversation shows
 )
 
 // Challenge is what a server asks of a person, RFC 4256 section 3.2. Its texts
@@ -46,8 +48,9 @@ type keyboardInteractive func(ctx context.Context, c Challenge) ([]string, error
 type conversations struct {
 	begun    int
 	rounds   int
-	answered bool // f answered a prompt in the current conversation
-	refused  bool // the server has refused for good
+	answered bool     // f answered a prompt in the current conversation
+	refused  bool     // the server has refused for good
+	asked    []string // the prompts of the current conversation, as many as an error shows
 }
 
 func (keyboardInteractive) Name() string { return methodKeyboardInteractive }
@@ -62,8 +65,6 @@ func (k keyboardInteractive) Try(ctx context.Context, x *Exchange) (Reply, error
 		return Reply{}, errUsed
 	}
 	for {
-		state.begun++
-		state.answered = false
 		reply, err := k.converse(ctx, x, state)
 		if err != nil || reply.Status != Failure || !reply.Allows(methodKeyboardInteractive) {
 			return reply, err
@@ -75,31 +76,46 @@ func (k keyboardInteractive) Try(ctx context.Context, x *Exchange) (Reply, error
 	}
 }
 
-// converse makes one request and answers challenges until there is a verdict.
+// converse makes one request and answers challenges until there is a verdict,
+// and records that.
 func (k keyboardInteractive) converse(ctx context.Context, x *Exchange, state *conversations) (Reply, error) {
+	state.begun++
+	state.answered, state.asked = false, nil
 	reply, err := x.Request(ssh.Marshal(keyboardInteractiveMsg{}))
-	for err == nil && reply.Status == Message && reply.Packet[0] == msgInfoRequest {
-		if state.rounds++; state.rounds > maxRounds {
-			return reply, protocolErrorf("more than %d challenges", maxRounds)
-		}
-		var c Challenge
-		if c, err = parseChallenge(reply.Packet); err != nil {
-			return reply, err
-		}
-		c.Attempt = state.begun
-		var answers []string
-		if c.Name != "" || c.Instruction != "" || len(c.Prompts) > 0 {
-			if answers, err = k(ctx, c); err != nil {
-				return reply, err
-			}
-		}
-		if len(answers) != len(c.Prompts) {
-			return reply, fmt.Errorf("%d answers to %d prompts", len(answers), len(c.Prompts))
-		}
-		state.answered = state.answered || len(answers) > 0
-		reply, err = x.Send(marshalAnswers(answers))
+	for err == nil && reply.number() == msgInfoRequest {
+		reply, err = k.answer(ctx, x, state, reply.Packet)
 	}
+	a := Attempt{Prompt: strings.Join(state.asked, " / "), Trivial: !state.answered}
+	x.Record(outcome(x, a, reply, err))
 	return reply, err
+}
+
+// answer answers one challenge.
+func (k keyboardInteractive) answer(ctx context.Context, x *Exchange, state *conversations, packet []byte) (Reply, error) {
+	if state.rounds++; state.rounds > maxRounds {
+		return Reply{}, protocolErrorf("more than %d challenges", maxRounds)
+	}
+	c, err := parseChallenge(packet)
+	if err != nil {
+		return Reply{}, err
+	}
+	c.Attempt = state.begun
+	for _, p := range c.Prompts {
+		if len(state.asked) < maxAsked {
+			state.asked = append(state.asked, strings.TrimSpace(p.Text))
+		}
+	}
+	var answers []string
+	if c.Name != "" || c.Instruction != "" || len(c.Prompts) > 0 {
+		if answers, err = k(ctx, c); err != nil {
+			return Reply{}, err
+		}
+	}
+	if len(answers) != len(c.Prompts) {
+		return Reply{}, fmt.Errorf("%d answers to %d prompts", len(answers), len(c.Prompts))
+	}
+	state.answered = state.answered || len(answers) > 0
+	return x.Send(marshalAnswers(answers))
 }
 
 // parseChallenge parses an information request. It believes the number of

@@ -18,6 +18,10 @@ const (
 	msgPublicKeyOK     = 60 // RFC 4252 section 7
 	msgPasswdChangeReq = 60 // RFC 4252 section 8
 	msgInfoRequest     = 60 // RFC 4256 section 5
+	msgGSSAPIResponse  = 60 // and the rest: RFC 4462 section 3.10
+	msgGSSAPIToken     = 61
+	msgGSSAPIError     = 64
+	msgGSSAPIErrTok    = 65
 )
 
 // Names of the methods written here.
@@ -26,6 +30,11 @@ const (
 	methodPassword            = "password"
 	methodPublicKey           = "publickey"
 	methodKeyboardInteractive = "keyboard-interactive"
+	methodHostbased           = "hostbased"
+	methodGSSAPI              = "gssapi-with-mic"
+
+	// Not a method of its own: publickey with the server's key in the request.
+	methodHostbound = "publickey-hostbound-v00@openssh.com"
 )
 
 // RFC 4252 section 5.
@@ -56,10 +65,28 @@ type signedDataMsg struct {
 
 // The fields of a publickey request, RFC 4252 section 7.
 type publicKeyMsg struct {
-	Signed    bool
+	Signed    bool // the signature follows
 	Algorithm string
 	Key       []byte
-	Signature []byte `ssh:"rest"` // a string, present when Signed
+}
+
+// What follows the key in a request by the name of methodHostbound, OpenSSH
+// PROTOCOL section 3.1. The signature comes behind it.
+type hostboundMsg struct {
+	HostKey []byte
+}
+
+// A signature at the end of a request is a string in a string.
+type signatureMsg struct {
+	Signature []byte
+}
+
+// The fields of a hostbased request without its signature, RFC 4252 section 9.
+type hostbasedMsg struct {
+	Algorithm string
+	Key       []byte
+	HostName  string
+	User      string
 }
 
 // RFC 4252 section 7.
@@ -72,6 +99,12 @@ type publicKeyOKMsg struct {
 type passwordMsg struct {
 	Change   bool
 	Password string
+}
+
+// The fields of a password request with a new one, RFC 4252 section 8.
+type passwordChangeMsg struct {
+	Change                bool
+	Password, NewPassword string
 }
 
 // RFC 4252 section 8.
@@ -106,4 +139,38 @@ type promptMsg struct {
 type infoResponseMsg struct {
 	NumResponses uint32 `sshtype:"61"`
 	Responses    []byte `ssh:"rest"`
+}
+
+// The fields of a gssapi-with-mic request, RFC 4462 section 3.2.
+type gssapiMsg struct {
+	NumMechanisms uint32
+	Mechanism     []byte
+}
+
+// RFC 4462 section 3.3.
+type gssapiResponseMsg struct {
+	Mechanism []byte `sshtype:"60"`
+}
+
+// RFC 4462 section 3.4.
+type gssapiTokenMsg struct {
+	Token []byte `sshtype:"61"`
+}
+
+// RFC 4462 section 3.8.
+type gssapiErrorMsg struct {
+	Major    uint32 `sshtype:"64"`
+	Minor    uint32
+	Message  string
+	Language string
+}
+
+// RFC 4462 section 3.9.
+type gssapiErrTokMsg struct {
+	Token []byte `sshtype:"65"`
+}
+
+// RFC 4462 section 3.5.
+type gssapiMICMsg struct {
+	MIC []byte `sshtype:"66"`
 }

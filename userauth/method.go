@@ -16,8 +16,16 @@ var ErrSkip = errors.New("skipped")
 // Method is one way to prove who the user is. A Method holds no state of a
 // login, which belongs in [Exchange].State, and so may serve any number of
 // logins at once.
+//
+// One that can take the place of another where the server does not allow that
+// also has the method Names() []string: its names in order of preference, Name
+// first. It has its turn under the first of them that the server allows, which
+// [Exchange].Name returns. A name for which the [Config] has a method anyway is
+// not taken.
 type Method interface {
-	// Name returns the name of the method as on the wire.
+	// Name returns the name of the method as on the wire. One that makes no
+	// requests of its own but gives turns to others, see [Exchange.Delegate],
+	// returns "" and has its turn whatever the server allows.
 	Name() string
 
 	// Try makes its requests through x and returns the server's last answer.
@@ -65,9 +73,9 @@ type Reply struct {
 // on what was offered: the method was not wanted at this point.
 func (r Reply) Allows(method string) bool { return slices.Contains(r.Allowed, method) }
 
-// number returns the number of a method's own message.
+// number returns the number of a method's own message, 0 for a verdict.
 func (r Reply) number() byte {
-	if len(r.Packet) == 0 {
+	if r.Status != Message || len(r.Packet) == 0 {
 		return 0
 	}
 	return r.Packet[0]
@@ -77,20 +85,36 @@ func (r Reply) number() byte {
 type Attempt struct {
 	Method string        // as on the wire
 	Key    ssh.PublicKey // the key offered, nil for methods without one
+	Prompt string        // what the server asked for, on one line and cut at 200 bytes
 	Status Status        // the server's verdict when Err is nil
 	Err    error         // why there is no verdict; wraps ErrSkip when nothing was offered
+
+	// Trivial says that nothing was sent which only the user has: no password,
+	// no signature, no answer to a prompt.
+	Trivial bool
 }
 
 // String describes the attempt on one line.
-func (a Attempt) String() string {
+func (a Attempt) String() string { return a.subject() + ": " + a.outcome() }
+
+// subject says what was offered.
+func (a Attempt) subject() string {
 	s := a.Method
 	if a.Key != nil {
 		s += " " + KeyName(a.Key)
 	}
-	if a.Err != nil {
-		return s + ": " + oneLine(a.Err.Error())
+	if a.Prompt != "" {
+		s += fmt.Sprintf(" %q", a.Prompt)
 	}
-	return s + ": " + a.Status.String()
+	return s
+}
+
+// outcome says what became of it.
+func (a Attempt) outcome() string {
+	if a.Err != nil {
+		return oneLine(a.Err.Error())
+	}
+	return a.Status.String()
 }
 
 // KeyName returns the type of a key and its SHA-256 fingerprint, such as
@@ -125,5 +149,7 @@ func (none) Try(_ context.Context, x *Exchange) (Reply, error) {
 		return Reply{}, errUsed
 	}
 	x.State = true
-	return x.Request(nil)
+	reply, err := x.Request(nil)
+	x.Record(outcome(x, Attempt{Trivial: true}, reply, err))
+	return reply, err
 }

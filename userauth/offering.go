@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // offering is what publickey remembers of a login: the keys that the server has
 // not judged yet, in the order in which they are offered.
 type offering struct {
-	keys []*candidate
+	keys  []*candidate
+	blind bool // the server cannot be asked about a key
+	proof func(ctx context.Context, x *Exchange, k *candidate) (payload []byte, err error)
 }
 
 // putFirst puts the first key of that name before all others, to sign at once.
@@ -46,8 +46,8 @@ func (o *offering) signs() *candidate {
 	if i := o.accepted(); i >= 0 {
 		return o.keys[i]
 	}
-	if o.keys[0].likely || len(o.keys) == 1 {
-		return o.keys[0]
+	if k := o.keys[0]; o.blind || k.failed == nil && (k.likely || len(o.keys) == 1) {
+		return k
 	}
 	return nil
 }
@@ -65,11 +65,14 @@ func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply 
 		k.offered = k.choose(x)
 	}
 	k.accepted = false
-	payload, err := k.proof(ctx, x)
+	payload, err := o.sign(ctx, x, k)
 	switch {
 	case ctx.Err() != nil:
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
 		return Reply{}, false, ctx.Err()
+	case err != nil && o.mayBind(x, k):
+		k.failed = err
+		return Reply{}, true, nil
 	case err != nil:
 		o.record(x, k, Attempt{Err: err})
 		return Reply{}, true, fmt.Errorf("%w: no key that signs", ErrSkip)
@@ -78,19 +81,39 @@ func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply 
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
 		return Reply{}, false, err
 	}
-	o.judge(x, k, reply)
-	return reply, reply.Status == Failure && reply.Allows(methodPublicKey), nil
+	o.judge(x, k, reply, false)
+	return reply, reply.Status == Failure && reply.Allows(x.Name()), nil
+}
+
+// sign returns the payload of a request with a signature. A signer that has
+// failed is asked once more only if it is shown more than before.
+func (o *offering) sign(ctx context.Context, x *Exchange, k *candidate) ([]byte, error) {
+	if k.failed != nil && !x.bindsHost() {
+		return nil, k.failed
+	}
+	return o.proof(ctx, x, k)
+}
+
+// mayBind reports whether k, which could not sign, is to be asked about first:
+// an agent that may use it for certain servers only has to see the server's key
+// in the request, which nothing can have before the server's first answer.
+func (o *offering) mayBind(x *Exchange, k *candidate) bool {
+	return !o.blind && k.failed == nil && x.Allowed() == nil && x.HostKey() != nil && !x.bindsHost()
 }
 
 // probe asks about as many keys in one flight as it may, but not about the last
 // one: when no other is wanted, that one may as well sign at once. More keys
 // follow if there is one to sign for now, or if others are still wanted.
 func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
-	asked := slices.Clone(o.keys[:min(x.Probes(), len(o.keys)-1)])
+	n := len(o.keys)
+	if o.keys[n-1].failed == nil {
+		n--
+	}
+	asked := slices.Clone(o.keys[:min(x.Probes(), n)])
 	payloads := make([][]byte, len(asked))
 	for i, k := range asked {
 		k.offered = k.choose(x)
-		payloads[i] = ssh.Marshal(publicKeyMsg{Algorithm: k.offered.name, Key: k.blob})
+		payloads[i] = k.request(x, false)
 	}
 	replies, err := x.Requests(payloads...)
 	more = true
@@ -99,7 +122,7 @@ func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
 			o.accept(x, asked[i], r.Packet)
 			continue
 		}
-		o.judge(x, asked[i], r)
+		o.judge(x, asked[i], r, true)
 		// A success of whatever kind, or a message that has no meaning here,
 		// is the news of this flight, and no refusal around it is.
 		if reply.Status == Failure || r.Status == Message {
@@ -124,20 +147,17 @@ func (o *offering) accept(x *Exchange, k *candidate, packet []byte) {
 	k.accepted = true
 }
 
-// judge records what the server thinks of k.
-func (o *offering) judge(x *Exchange, k *candidate, reply Reply) {
+// judge records what the server thinks of k, with a signature or without.
+func (o *offering) judge(x *Exchange, k *candidate, reply Reply, unsigned bool) {
 	switch {
 	case reply.Status == Message:
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
-	case reply.Status == Failure && !reply.Allows(methodPublicKey):
+	case reply.Status == Failure && !reply.Allows(x.Name()):
 		// This was not about the key, which may be wanted later.
 		x.Record(Attempt{Key: k.key, Err: errNotAllowed})
-	case reply.Status == Failure && k.choose(x) != k.offered:
-		// The refusal brought the news that the server wants another algorithm,
-		// for the first request of a login leaves before the server's list
-		// arrives. The key is offered again.
+	case reply.Status == Failure && k.again(x):
 	default:
-		o.record(x, k, Attempt{Status: reply.Status})
+		o.record(x, k, Attempt{Status: reply.Status, Trivial: unsigned})
 	}
 }
 

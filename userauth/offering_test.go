@@ -95,7 +95,7 @@ func TestProbes(t *testing.T) {
 	}
 	const (
 		broken     = "protocol error: acceptance of a key that was not offered"
-		notAllowed = "not allowed by the server at this point"
+		notAllowed = "refused, for the server does not allow it at this point"
 	)
 	for name, tc := range map[string]struct {
 		keys, probes int

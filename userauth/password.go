@@ -13,66 +13,169 @@ const maxPrompts = 3
 // Password offers secret, RFC 4252 section 8. It is sent once in a login, unless
 // the server says that it did not want a password at that point. A server that
 // demands a new password ends the login with [ErrPasswordExpired].
-func Password(secret string) Method { return password(secret) }
+//
+// Where the server allows keyboard-interactive instead, and no other method of
+// the [Config] is for that, the password answers its prompt, if that is a single
+// one whose answer is not shown. What is shown, asked together with something
+// else, or asked next, as a one-time code would be, never gets the password.
+func Password(secret string) Method {
+	return &passwords{most: 1, current: func(context.Context, int) (string, error) { return secret, nil }}
+}
 
-type password string
+// PasswordFunc offers what f returns, as [Password] does, and calls f again when
+// the server refuses it, three times at most in one login. The attempt that f is
+// given counts from 1. An error of f that wraps [ErrSkip] declines; any other
+// ends the login. f is called as soon as it is its turn: put [None] first to
+// find out whether the server wants a password before a person is asked for it.
+func PasswordFunc(f func(ctx context.Context, attempt int) (string, error)) Method {
+	return &passwords{most: maxPrompts, current: f}
+}
 
-func (password) Name() string { return methodPassword }
+// PasswordChange is PasswordFunc(current) for servers that may demand a new
+// password. change returns it; prompt is the server's text, as clean as that of
+// a [Challenge], and may be of several lines. The server may not like the new
+// one and demand another: change is called three times at most, and attempt
+// counts from 1. Its errors are treated like those of current.
+func PasswordChange(current func(ctx context.Context, attempt int) (string, error),
+	change func(ctx context.Context, attempt int, prompt string) (string, error)) Method {
+	return &passwords{most: maxPrompts, current: current, change: change}
+}
 
-func (p password) Try(_ context.Context, x *Exchange) (Reply, error) {
-	if x.State != nil {
-		return Reply{}, errUsed
+type passwords struct {
+	most    int // how often current may be called in a login
+	current func(ctx context.Context, attempt int) (string, error)
+	change  func(ctx context.Context, attempt int, prompt string) (string, error) // nil: cannot be changed
+}
+
+// passwordState is what the method remembers of a login.
+type passwordState struct {
+	asked    int
+	waiting  *string // a password that the server has not judged yet
+	accepted bool    // the server took one as a password, so that a prompt is for something else
+	spent    bool    // no other is to be offered
+	talks    conversations
+}
+
+func (*passwords) Name() string { return methodPassword }
+
+// Names has the method that many servers allow in place of passwords.
+func (*passwords) Names() []string { return []string{methodPassword, methodKeyboardInteractive} }
+
+func (p *passwords) Try(ctx context.Context, x *Exchange) (reply Reply, err error) {
+	s, ok := x.State.(*passwordState)
+	if !ok {
+		s = new(passwordState)
+		x.State = s
 	}
-	reply, err := sendPassword(x, string(p))
-	if reply.Status != Failure || reply.Allows(methodPassword) {
-		x.State = true
+	offer := p.send
+	if x.Name() == methodKeyboardInteractive {
+		offer = p.answer
+	}
+	err = errUsed
+	for !s.spent {
+		reply, err = offer(ctx, x, s)
+		if err != nil || reply.Status != Failure || !reply.Allows(x.Name()) {
+			break
+		}
 	}
 	return reply, err
 }
 
-// PasswordFunc offers what f returns, and calls f again when the server refuses
-// it, three times at most in one login. The attempt that f is given counts from
-// 1. An error of f that wraps [ErrSkip] declines; any other ends the login. f
-// is called as soon as it is its turn: put [None] first to find out whether the
-// server wants a password before a person is asked for it.
-func PasswordFunc(f func(ctx context.Context, attempt int) (string, error)) Method {
-	return passwordFunc(f)
+// next returns the password to offer.
+func (p *passwords) next(ctx context.Context, s *passwordState) (string, error) {
+	if s.waiting == nil {
+		s.asked++
+		secret, err := p.current(ctx, s.asked)
+		if err != nil {
+			s.spent = s.asked >= p.most
+			return "", err
+		}
+		s.waiting = &secret
+	}
+	return *s.waiting, nil
 }
 
-type passwordFunc func(ctx context.Context, attempt int) (string, error)
+// judged notes that the server has seen the password that was waiting.
+func (p *passwords) judged(s *passwordState) {
+	s.waiting = nil
+	s.spent = s.spent || s.asked >= p.most
+}
 
-func (passwordFunc) Name() string { return methodPassword }
+// send offers a password by the method of that name, and a new one if the
+// server demands that.
+func (p *passwords) send(ctx context.Context, x *Exchange, s *passwordState) (Reply, error) {
+	secret, err := p.next(ctx, s)
+	if err != nil {
+		return Reply{}, err
+	}
+	var a Attempt
+	reply, err := x.Prove(ssh.Marshal(passwordMsg{Password: secret}))
+	for round := 1; err == nil && reply.number() == msgPasswdChangeReq; round++ {
+		s.spent = true
+		var prompt string
+		if prompt, err = parseDemand(reply.Packet); err == nil {
+			a.Prompt = prompt
+			reply, err = p.renew(ctx, x, secret, round, prompt)
+		}
+	}
+	if reply.Status != Failure || reply.Allows(methodPassword) {
+		p.judged(s)
+	}
+	s.accepted = s.accepted || reply.Status == PartialSuccess
+	x.Record(outcome(x, a, reply, err))
+	return reply, err
+}
 
-func (p passwordFunc) Try(ctx context.Context, x *Exchange) (reply Reply, err error) {
-	asked, _ := x.State.(int)
-	if asked == maxPrompts {
+// renew answers the demand for a new password.
+func (p *passwords) renew(ctx context.Context, x *Exchange, secret string, round int, prompt string) (Reply, error) {
+	demand := fmt.Errorf("%w: %q", ErrPasswordExpired, oneLine(prompt))
+	switch {
+	case p.change == nil:
+		return Reply{}, fmt.Errorf("%w, and nothing here can choose one", demand)
+	case round > maxPrompts:
+		return Reply{}, fmt.Errorf("%w, and did not like %d of them", demand, maxPrompts)
+	}
+	fresh, err := p.change(ctx, round, prompt)
+	if err != nil {
+		return Reply{}, fmt.Errorf("%w: %w", demand, err)
+	}
+	return x.Prove(ssh.Marshal(passwordChangeMsg{Change: true, Password: secret, NewPassword: fresh}))
+}
+
+// answer offers a password as the answer to a challenge.
+func (p *passwords) answer(ctx context.Context, x *Exchange, s *passwordState) (Reply, error) {
+	if s.accepted {
 		return Reply{}, errUsed
 	}
-	for asked < maxPrompts {
-		asked++
-		x.State = asked
-		secret, err := p(ctx, asked)
+	answered := false
+	k := keyboardInteractive(func(ctx context.Context, c Challenge) ([]string, error) {
+		switch {
+		case len(c.Prompts) == 0:
+			return nil, nil
+		case answered || len(c.Prompts) > 1 || c.Prompts[0].Echo:
+			return nil, fmt.Errorf("%w: the server asks for more than a password", ErrSkip)
+		}
+		secret, err := p.next(ctx, s)
 		if err != nil {
-			return Reply{}, err
+			return nil, err
 		}
-		reply, err = sendPassword(x, secret)
-		if err != nil || reply.Status != Failure || !reply.Allows(methodPassword) {
-			return reply, err
-		}
+		answered = true
+		return []string{secret}, nil
+	})
+	reply, err := k.converse(ctx, x, &s.talks)
+	if answered {
+		p.judged(s)
+	} else if err == nil && reply.Status == Failure {
+		err = fmt.Errorf("%w: the server did not ask for a password", ErrSkip)
 	}
-	return reply, nil
+	return reply, err
 }
 
-// sendPassword makes one request and names the one message that may come back
-// besides a verdict.
-func sendPassword(x *Exchange, secret string) (Reply, error) {
-	reply, err := x.Prove(ssh.Marshal(passwordMsg{Password: secret}))
-	if err != nil || reply.Status != Message || reply.Packet[0] != msgPasswdChangeReq {
-		return reply, err
-	}
+// parseDemand returns the text of a demand for a new password.
+func parseDemand(packet []byte) (string, error) {
 	var msg passwdChangeReqMsg
-	if err := ssh.Unmarshal(reply.Packet, &msg); err != nil {
-		return reply, protocolErrorf("malformed demand for a new password")
+	if err := ssh.Unmarshal(packet, &msg); err != nil {
+		return "", protocolErrorf("malformed demand for a new password")
 	}
-	return reply, fmt.Errorf("%w: %q", ErrPasswordExpired, oneLine(msg.Prompt))
+	return clean(msg.Prompt, maxText), nil
 }

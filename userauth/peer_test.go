@@ -374,7 +374,7 @@ func requireError(t testing.TB, err error) *userauth.Error {
 func results(e *userauth.Error) []string {
 	var all []string
 	for _, a := range e.Tried {
-		a.Key = nil
+		a.Key, a.Prompt = nil, ""
 		all = append(all, a.String())
 	}
 	return all

@@ -15,9 +15,13 @@ import (
 // PublicKeys offers keys in their order, RFC 4252 section 7. The server is asked
 // about each key before it has to sign, except the last, which signs at once,
 // and [Config].LastKey, which goes first and signs at once. [Config].Probes says
-// how many it is asked about in one flight. A signer that fails is recorded and the next key is offered; a key that the
-// server has already refused in this login is not offered again. RSA keys sign
-// with SHA-2 or not at all, and DSA keys are passed over.
+// how many it is asked about in one flight. A signer that fails is recorded and
+// the next key is offered; a key that the server has already refused in this
+// login is not offered again. RSA keys sign with SHA-2 or not at all, see
+// [InsecureSHA1], and DSA keys are passed over.
+//
+// A signature is bound to the server's key as well as to the session where an
+// OpenSSH server takes such requests and the [Transport] has the method HostKey.
 //
 // Signers are called from a goroutine of their own, so that a login whose
 // context ends does not wait for them.
@@ -48,6 +52,7 @@ type candidate struct {
 	algorithms []algorithm // what it can sign with, best first, never empty
 
 	likely   bool      // this is Config.LastKey
+	failed   error     // why it could not sign for a request without the server's key
 	offered  algorithm // how it was offered last
 	accepted bool      // so offered, the server wants its signature
 }
@@ -61,7 +66,7 @@ func (p publicKeys) Try(ctx context.Context, x *Exchange) (Reply, error) {
 		if err != nil {
 			return Reply{}, err
 		}
-		o = &offering{keys: candidates(x, signers)}
+		o = &offering{keys: candidates(x, signers), proof: prove}
 		o.putFirst(x.LastKey())
 		x.State = o
 	}
@@ -85,7 +90,11 @@ func candidates(x *Exchange, signers []ssh.Signer) []*candidate {
 			continue
 		}
 		seen[string(blob)] = true
-		switch algorithms := signerAlgorithms(signer); {
+		algorithms := signerAlgorithms(signer)
+		if s, ok := signer.(insecureSigner); ok {
+			signer = s.Signer
+		}
+		switch {
 		case len(blob) > maxKeyBytes:
 			x.Record(Attempt{Key: key, Err: fmt.Errorf("%w: key of %d bytes", ErrSkip, len(blob))})
 		case len(algorithms) == 0:
@@ -109,15 +118,55 @@ func untried(x *Exchange, keys []*candidate) []*candidate {
 	return slices.DeleteFunc(keys, func(k *candidate) bool { return judged[string(k.blob)] })
 }
 
-// proof returns the payload of a request with a signature.
-func (k *candidate) proof(ctx context.Context, x *Exchange) ([]byte, error) {
-	msg := publicKeyMsg{Signed: true, Algorithm: k.offered.name, Key: k.blob}
-	signature, err := k.sign(ctx, x.SignedData(ssh.Marshal(msg)))
+// again reports whether a key that was refused is to be offered with another
+// algorithm: when the refusal brought the news that the server wants that, for
+// the first request of a login leaves before the server's list arrives, or when
+// there is no such list and SHA-1 may follow SHA-2.
+func (k *candidate) again(x *Exchange) bool {
+	last := k.algorithms[len(k.algorithms)-1]
+	if _, ok := x.Extension(extSignatures); !ok && last.signature == ssh.KeyAlgoRSA {
+		k.algorithms = k.algorithms[len(k.algorithms)-1:]
+	}
+	return k.choose(x) != k.offered
+}
+
+// isOf reports whether an attempt was made with the key.
+func (k *candidate) isOf(a Attempt) bool {
+	return a.Key != nil && bytes.Equal(a.Key.Marshal(), k.blob)
+}
+
+// prove returns the payload of a request with a signature.
+func prove(ctx context.Context, x *Exchange, k *candidate) ([]byte, error) {
+	return k.appendSignature(ctx, x, k.request(x, true))
+}
+
+// request returns the payload of a request about the key, without a signature.
+// It has the server's key in it where the server takes that, OpenSSH PROTOCOL
+// section 3.1: so the signer can tell for which server it signs. The first
+// request of a login leaves before the server has said so.
+func (k *candidate) request(x *Exchange, signed bool) []byte {
+	payload := ssh.Marshal(publicKeyMsg{Signed: signed, Algorithm: k.offered.name, Key: k.blob})
+	x.Alias = ""
+	if x.bindsHost() {
+		x.Alias = methodHostbound
+		payload = append(payload, ssh.Marshal(hostboundMsg{x.HostKey().Marshal()})...)
+	}
+	return payload
+}
+
+// bindsHost reports whether requests of publickey have the server's key in them.
+func (x *Exchange) bindsHost() bool {
+	version, ok := x.Extension("publickey-hostbound@openssh.com")
+	return ok && string(version) == "0" && x.HostKey() != nil
+}
+
+// appendSignature returns the payload with a signature of it at its end.
+func (k *candidate) appendSignature(ctx context.Context, x *Exchange, payload []byte) ([]byte, error) {
+	signature, err := k.sign(ctx, x.SignedData(payload))
 	if err != nil {
 		return nil, err
 	}
-	msg.Signature = ssh.Marshal(struct{ Signature []byte }{signature})
-	return ssh.Marshal(msg), nil
+	return append(payload, ssh.Marshal(signatureMsg{signature})...), nil
 }
 
 // confirm checks that the server accepted the key that it was asked about. The

@@ -1,5 +1,5 @@
-// Package userauth proves to an SSH server who its user is: RFC 4252, and
-// keyboard-interactive of RFC 4256.
+// Package userauth proves to an SSH server who its user is: RFC 4252, with
+// keyboard-interactive of RFC 4256 and gssapi-with-mic of RFC 4462.
 //
 // [Authenticate] offers the methods of a [Config] in their order until the
 // server is content. It needs a [Transport] that has finished its key exchange,
@@ -40,10 +40,11 @@ const (
 // Transport is what authentication needs from the transport protocol. It is
 // used by one goroutine at a time, but for Close. If it also has the method
 // WritePackets(packets ...[]byte) error, which sends several messages at once,
-// then that is used for what leaves in one flight. If it has the method Done()
-// <-chan struct{}, whose channel is closed when it ends, then that ends the
-// context of the functions in [Config] as well. [Config].AwaitService takes one
-// with the method AwaitService() error.
+// then that is used for what leaves in one flight; HostKey() ssh.PublicKey, the
+// key that the server proved to have, lets signatures be bound to that server. If
+// it has the method Done() <-chan struct{}, whose channel is closed when it ends,
+// then that ends the context of the functions in [Config] as well.
+// [Config].AwaitService takes one with the method AwaitService() error.
 type Transport interface {
 	// RequestService sends a service request and does not wait. ReadPacket
 	// consumes the server's acceptance.
@@ -111,6 +112,14 @@ type Config struct {
 	// their state when both come at once. It takes a Transport that has the
 	// method AwaitService() error.
 	AwaitService bool
+
+	// RequireFactors is how many proofs the server must have accepted when it
+	// grants access: passwords, signatures, answered prompts. With 1, a success
+	// without any of them is refused with [ErrTooFewFactors]: such a server may
+	// go on to ask for a secret in a session that looks like a login. By default
+	// nothing is demanded, for the server's key was verified before, and some
+	// grant access to an address alone; Trace tells. Negative is 0.
+	RequireFactors int
 
 	// Service is what starts after authentication, by default "ssh-connection".
 	Service string
@@ -216,89 +225,41 @@ func newLogin(t Transport, config *Config) (*login, error) {
 		if m == nil {
 			return nil, fmt.Errorf("userauth: method %d is nil", i)
 		}
-		name := m.Name()
-		if !validName(name) {
-			return nil, fmt.Errorf("userauth: method name %q is not allowed by RFC 4251 section 6", cut(name))
+		x, err := l.newExchange(m)
+		if err != nil {
+			return nil, fmt.Errorf("userauth: %w", err)
 		}
-		l.exchanges = append(l.exchanges, &Exchange{login: l, method: m, name: name})
+		l.exchanges = append(l.exchanges, x)
+	}
+	for _, x := range l.exchanges {
+		x.names = slices.DeleteFunc(x.names, func(name string) bool { return name != x.name && l.has(name) })
 	}
 	return l, nil
+}
+
+// newExchange returns the exchange of a method, whose names it checks.
+func (l *login) newExchange(m Method) (*Exchange, error) {
+	name := m.Name()
+	names := []string{name}
+	if s, ok := m.(interface{ Names() []string }); ok && name != "" {
+		others := slices.DeleteFunc(slices.Clone(s.Names()), func(other string) bool { return other == name })
+		names = append(names, others...)
+	}
+	for _, name := range names {
+		if name != "" && !validName(name) {
+			return nil, fmt.Errorf("method name %q is not allowed by RFC 4251 section 6", cut(name))
+		}
+	}
+	return &Exchange{login: l, method: m, names: names, name: name}, nil
+}
+
+// has reports whether a method of that name is configured.
+func (l *login) has(name string) bool {
+	return slices.ContainsFunc(l.exchanges, func(x *Exchange) bool { return x.names[0] == name })
 }
 
 // validName reports whether name may stand in a name-list.
 func validName(name string) bool {
 	outside := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' }
 	return name != "" && len(name) <= maxNameBytes && !strings.ContainsFunc(name, outside)
-}
-
-// run walks the methods, from the top again after each partial success. It
-// ends: every walk but the last has cost a request, and requests are counted.
-func (l *login) run(ctx context.Context) error {
-walk:
-	for {
-		for _, x := range l.exchanges {
-			if l.allowed != nil && !slices.Contains(l.allowed, x.name) {
-				continue
-			}
-			status, err := l.try(ctx, x)
-			switch {
-			case err != nil:
-				return l.failure(err)
-			case status == Success:
-				return nil
-			case status == PartialSuccess:
-				continue walk
-			}
-		}
-		for _, x := range l.exchanges {
-			if !x.recorded {
-				x.Record(Attempt{Err: fmt.Errorf("%w: %w", ErrSkip, errNotAllowed)})
-			}
-		}
-		return l.failure(nil)
-	}
-}
-
-// try gives the method of x one turn. What the server said is taken from the
-// exchange and not from the method, which can't claim a success.
-func (l *login) try(ctx context.Context, x *Exchange) (Status, error) {
-	before := len(l.tried)
-	l.last, l.answered = Failure, false
-	reply, err := x.method.Try(ctx, x)
-	if err == nil && reply.Status == Message {
-		err = l.fail(protocolErrorf("message %d, which %s does not know", reply.number(), x.name))
-	}
-	var skipped error
-	switch {
-	case l.err != nil:
-		err = l.err
-	case err != nil && context.Cause(ctx) == errEnded:
-		err = l.fail(errEnded)
-	case errors.Is(err, ErrSkip):
-		skipped, err = err, nil
-	case err != nil:
-		err = fmt.Errorf("%s: %w", x.name, err)
-	}
-	if len(l.tried) == before {
-		l.recordTurn(x, skipped, err)
-	}
-	return l.last, err
-}
-
-// recordTurn records an attempt for a turn in which the method recorded none.
-func (l *login) recordTurn(x *Exchange, skipped, err error) {
-	switch {
-	case err != nil:
-		x.Record(Attempt{Err: errUnfinished})
-	case l.answered && l.last == Failure && x.name != methodNone && !slices.Contains(l.allowed, x.name):
-		x.Record(Attempt{Err: errNotAllowed})
-	case l.answered:
-		x.Record(Attempt{Status: l.last})
-	case x.recorded:
-		// That a method has nothing more to offer is no news.
-	case skipped != nil:
-		x.Record(Attempt{Err: skipped})
-	default:
-		x.Record(Attempt{Err: fmt.Errorf("%w: it made no request", ErrSkip)})
-	}
 }

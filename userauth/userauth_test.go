@@ -106,7 +106,7 @@ func TestEveryMethodMeetsEveryAnswer(t *testing.T) {
 			require.Equal(t, "bob", e.User)
 			require.Equal(t, []string{c.name, "gssapi-with-mic"}, e.Allowed)
 			require.NoError(t, e.Err)
-			require.Equal(t, []string{c.name + ": refused"}, results(e))
+			require.Equal(t, []string{c.name + ": refused"}, slices.Compact(results(e)))
 			require.Len(t, p.requests(t), c.requests)
 			require.NotContains(t, e.Error(), "sesame")
 		})
@@ -208,7 +208,6 @@ func TestBadConfigurationSendsNothing(t *testing.T) {
 		"no methods":      {User: "bob"},
 		"nil method":      {User: "bob", Methods: []userauth.Method{nil}},
 		"bad method name": {User: "bob", Methods: []userauth.Method{named("a,b")}},
-		"no method name":  {User: "bob", Methods: []userauth.Method{named("")}},
 		"bad service":     {User: "bob", Methods: none, Service: "a b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -340,13 +339,14 @@ func TestEndlessServerIsGivenUp(t *testing.T) {
 		e := requireError(t, authenticate(t, p, userauth.PublicKeys(keys...)))
 		require.Len(t, p.requests(t), 64)
 		require.Len(t, e.Tried, 65)
-		require.Contains(t, e.Error(), "and 1 more")
+		require.Contains(t, e.Error(), "and 52 more")
+		require.Less(t, len(e.Error()), 4<<10)
 	})
 	t.Run("nothing allowed", func(t *testing.T) {
 		e := requireError(t, authenticate(t, always(failure()), token("x"), other{}))
 		require.NotNil(t, e.Allowed)
 		require.Empty(t, e.Allowed)
-		require.Equal(t, "other@example.com: skipped: not allowed by the server at this point", e.Tried[1].String())
+		require.Equal(t, "other@example.com: skipped: the server does not offer it", e.Tried[1].String())
 	})
 	t.Run("banner", func(t *testing.T) {
 		p := newPeer(func([]byte) [][]byte {
@@ -374,6 +374,7 @@ func TestBannersAreBoundedAndCleaned(t *testing.T) {
 		return shown
 	}
 	require.Equal(t, []string{"a\n\tb]0;xc\ufffdd"}, show("a\r\n\tb\x1b]0;x\x07c\xffd\u009b\u202e\x7f\x00"))
+	require.Equal(t, []string{"left right end"}, show("\u202aleft\u2066 \u2029right\u2069\ufeff \u200b\u2028end\u202c\u0085"))
 	require.Empty(t, show("", "\x1b\x1b"))
 	total := 0
 	for _, text := range show(slices.Repeat([]string{strings.Repeat("\xff", 30<<10)}, 20)...) {
@@ -455,7 +456,7 @@ func TestErrorOfAMethodEndsTheLoginAndIsReachable(t *testing.T) {
 		return "", cause
 	}), other{}))
 	require.ErrorIs(t, e, cause)
-	require.Equal(t, `userauth: user "bob" not authenticated: password: unfinished; ended by password: no terminal`, e.Error())
+	require.Equal(t, `userauth: user "bob" not authenticated: password: unfinished; never tried: other@example.com; ended by password: no terminal`, e.Error())
 	require.Empty(t, p.written)
 }
 

@@ -20,11 +20,13 @@ var waits = waittest.Calls{
 	"Authenticate, for the service":          logsIn(stuckInService, userauth.None()),
 	"Authenticate, for the request to leave": logsIn(stuckInWrite, userauth.None()),
 	"none.Try":                               logsIn(stuckInRead, userauth.None()),
-	"password.Try":                           logsIn(stuckInRead, userauth.Password("secret")),
-	"passwordFunc.Try": logsIn(stuckInRead, userauth.PasswordFunc(func(context.Context, int) (string, error) {
-		return "secret", nil
-	})),
-	"passwordFunc.Try, for the function": logsIn(stuckInFunc, userauth.PasswordFunc(func(ctx context.Context, _ int) (string, error) {
+	"passwords.Try":                          logsIn(stuckInRead, userauth.Password("secret")),
+	"passwords.Try, for a new password": logsIn(stuckInFunc, userauth.PasswordChange(constant("secret"),
+		func(ctx context.Context, _ int, _ string) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		})),
+	"passwords.Try, for the function": logsIn(stuckInFunc, userauth.PasswordFunc(func(ctx context.Context, _ int) (string, error) {
 		<-ctx.Done()
 		return "", ctx.Err()
 	})),
@@ -53,6 +55,32 @@ var waits = waittest.Calls{
 			return nil, ctx.Err()
 		})),
 
+	"choose.Try": logsIn(stuckInRead, userauth.Choose(func(context.Context, userauth.Progress) (userauth.Method, error) {
+		return userauth.None(), nil
+	})),
+	"choose.Try, for the function": logsIn(stuckInFunc, userauth.Choose(
+		func(ctx context.Context, _ userauth.Progress) (userauth.Method, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})),
+	"hostbased.Try": func(t *testing.T) waittest.Blocked {
+		return logsIn(stuckInRead, userauth.Hostbased("h", "u", ed25519Signer(t)))(t)
+	},
+	"hostbased.Try, for a signer": func(t *testing.T) waittest.Blocked {
+		never := newNever(t)
+		key := ed25519Signer(t).PublicKey()
+		return logsIn(stuckInFunc, userauth.Hostbased("h", "u", fakeSigner{key, func([]byte, string) (*ssh.Signature, error) {
+			<-never
+			return nil, errBroken
+		}}))(t)
+	},
+	"gssapi.Try": logsIn(stuckInRead, userauth.GSSAPIWithMIC(&mechanism{}, "h")),
+	"gssapi.Try, for the client": func(t *testing.T) waittest.Blocked {
+		hangs := make(chan struct{})
+		t.Cleanup(func() { close(hangs) })
+		return logsIn(stuckInFunc, userauth.GSSAPIWithMIC(&mechanism{steps: 1, hangs: hangs}, "h"))(t)
+	},
+
 	"Exchange.Request": logsIn(stuckInRead, asking(func(x *userauth.Exchange) (userauth.Reply, error) { return x.Request(nil) })),
 	"Exchange.Prove":   logsIn(stuckInRead, asking(func(x *userauth.Exchange) (userauth.Reply, error) { return x.Prove(nil) })),
 	"Exchange.Requests": logsIn(stuckInRead, asking(func(x *userauth.Exchange) (userauth.Reply, error) {
@@ -60,6 +88,12 @@ var waits = waittest.Calls{
 		return userauth.Reply{}, err
 	})),
 	"Exchange.Send": logsIn(stuckInRead, asking(func(x *userauth.Exchange) (userauth.Reply, error) { return x.Send([]byte{60}) })),
+	"Exchange.Tell": logsIn(stuckInWrite, asking(func(x *userauth.Exchange) (userauth.Reply, error) {
+		return userauth.Reply{}, x.Tell([]byte{60})
+	})),
+	"Exchange.Delegate": logsIn(stuckInRead, asking(func(x *userauth.Exchange) (userauth.Reply, error) {
+		return x.Delegate(context.Background(), userauth.None())
+	})),
 }
 
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
@@ -150,6 +184,14 @@ func (s *stuckTransport) Close() error {
 func logsIn(where int, m userauth.Method) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		s := &stuckTransport{where: where, done: make(chan struct{}), peer: newPeer(func(packet []byte) [][]byte {
+			var r request
+			_ = ssh.Unmarshal(packet, &r) // if it is one
+			switch r.Method {
+			case "password":
+				return [][]byte{demand("expired")}
+			case "gssapi-with-mic":
+				return [][]byte{gssResponse(kerberos)}
+			}
 			return [][]byte{infoRequest("", "", "Password: ")}
 		})}
 		lost := errors.New("lost")

@@ -27,12 +27,14 @@ var waitsNever = map[string]string{
 		gate.Opened gate.WritePacket gate.WritePackets`,
 	"transport": `
 		Client FixedHostKey HostKeyFunc.VerifyHostKey fixedHostKey.HostKeyAlgorithms fixedHostKey.VerifyHostKey
-		Conn.Close Conn.Done Conn.Extension Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State`,
+		Conn.Close Conn.Done Conn.Extension Conn.HostKey Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State`,
 	"userauth": `
-		None Password PasswordFunc PublicKeys PublicKeysFunc Agent KeyboardInteractive KeyName Reply.Allows
-		Exchange.Allowed Exchange.Extension Exchange.LastKey Exchange.Probes Exchange.Record
-		Exchange.SessionID Exchange.SignedData Exchange.Tried Exchange.User
-		none.Name password.Name passwordFunc.Name publicKeys.Name keyboardInteractive.Name`,
+		None Password PasswordFunc PasswordChange PublicKeys PublicKeysFunc InsecureSHA1 Agent KeyboardInteractive
+		Hostbased GSSAPIWithMIC Choose KeyName Reply.Allows
+		Exchange.Allowed Exchange.Extension Exchange.HostKey Exchange.LastKey Exchange.Name Exchange.Probes
+		Exchange.Record Exchange.SessionID Exchange.SignedData Exchange.Tried Exchange.User
+		none.Name passwords.Name passwords.Names publicKeys.Name keyboardInteractive.Name hostbased.Name
+		gssapi.Name choose.Name`,
 	"connection": `
 		New Conn.Close Conn.Done Conn.HandleOpen Conn.HandleRequest Open.ExtraData Open.Type
 		Channel.AtEOF Channel.Close Channel.CloseRead Channel.CloseWrite Channel.Done Channel.Stderr
