@@ -194,7 +194,7 @@ func (c *Conn) record(x *keyExchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if x.first {
-		c.session = x.hash
+		c.session, c.proof = x.hash, bytes.Clone(x.result.signature)
 	}
 	x.session = c.session
 	s := &c.state

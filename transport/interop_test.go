@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"testing"
 
@@ -149,4 +150,25 @@ func TestEveryAlgorithmWithAnotherImplementation(t *testing.T) {
 		try(certAlg, cert, transport.Config{HostKeyAlgorithms: []string{certAlg}}, func(s transport.State) string { return s.HostKeyAlgorithm })
 	}
 	require.Len(t, tried, 9+3+12+12)
+}
+
+func TestTheProofOfTheHostKeyIsThatOfTheFirstExchange(t *testing.T) {
+	key, before := transport.Client(server(t, &ssh.ServerConfig{}), nil).HostKeyProof()
+	require.Nil(t, key)
+	require.Nil(t, before)
+
+	config := &ssh.ServerConfig{}
+	config.AddHostKey(sshtest.NewSigner(t, ssh.KeyAlgoECDSA256)) // whose signatures differ
+	c := connect(t, config, transport.Config{HostKey: transport.HostKeyFunc(
+		func(context.Context, string, net.Addr, ssh.PublicKey) error { return nil })})
+	_, first := c.HostKeyProof()
+	require.NoError(t, c.Rekey())
+	for c.State().Exchanges < 2 {
+		echo(t, c, 10)
+	}
+	key, proof := c.HostKeyProof()
+	require.Equal(t, first, proof)
+	var signature ssh.Signature
+	require.NoError(t, ssh.Unmarshal(proof, &signature))
+	require.NoError(t, key.Verify(c.SessionID(), &signature))
 }

@@ -65,6 +65,7 @@ type Conn struct {
 	service  string      // requested, and not accepted yet
 	state    State
 	session  []byte // exchange hash of the first exchange, RFC 4253 section 7.2
+	proof    []byte // the host key's signature of it
 	exts     []extension
 }
 
@@ -118,6 +119,15 @@ func (c *Conn) SessionID() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]byte(nil), c.session...)
+}
+
+// HostKeyProof returns the host key and a copy of its signature of the session
+// identifier, in wire form: what convinces a third party, such as an agent, that
+// this session is one with that host. Both are nil before the handshake.
+func (c *Conn) HostKeyProof() (key ssh.PublicKey, signature []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.HostKey, append([]byte(nil), c.proof...)
 }
 
 // State is what a handshake has settled. Facts only; changing it has no effect.
