@@ -87,7 +87,7 @@ func signerAlgorithms(signer ssh.Signer) []algorithm {
 	case ssh.MultiAlgorithmSigner:
 		can := s.Algorithms()
 		return slices.DeleteFunc(algorithms, func(a algorithm) bool { return !slices.Contains(can, a.signature) })
-	case ssh.AlgorithmSigner:
+	case ssh.AlgorithmSigner, InteractiveSigner:
 		return algorithms
 	}
 	if isRSA {

@@ -359,6 +359,18 @@ func (x *Exchange) request(payload []byte) []byte {
 	})
 }
 
+// HostKeyProof returns the server's host key and its signature of the session
+// identifier, in wire form, if the [Transport] has a method of that name and
+// shape, and nil otherwise. It is what binds an agent to this session.
+func (x *Exchange) HostKeyProof() (key ssh.PublicKey, signature []byte) {
+	if t, ok := x.login.t.(interface {
+		HostKeyProof() (ssh.PublicKey, []byte)
+	}); ok {
+		return t.HostKeyProof()
+	}
+	return nil, nil
+}
+
 // Record adds an attempt to those that [Error] and [Config].Trace report, for a
 // method that makes several in one Try. For a Try that records none, one is
 // recorded from the server's last answer. The name of the method is filled in,

@@ -32,7 +32,8 @@ type Method interface {
 	// It is called again after a partial success, perhaps its own, and should
 	// then not repeat what the server has already judged. A Try that returns
 	// an error wrapping [ErrSkip] is passed over; any other error ends the
-	// authentication. Try returns soon after ctx has ended.
+	// authentication. Try returns soon after ctx has ended; at the latest, that is at the
+	// end of the login.
 	Try(ctx context.Context, x *Exchange) (Reply, error)
 }
 

@@ -42,11 +42,12 @@ func (o *offering) run(ctx context.Context, x *Exchange) (reply Reply, err error
 }
 
 // signs returns the key that is to sign now, or nil when it is better to ask.
+// A person is not bothered before the server wants the signature.
 func (o *offering) signs() *candidate {
 	if i := o.accepted(); i >= 0 {
 		return o.keys[i]
 	}
-	if k := o.keys[0]; o.blind || k.failed == nil && (k.likely || len(o.keys) == 1) {
+	if k := o.keys[0]; o.blind || !k.asksFirst() && (k.likely || len(o.keys) == 1) {
 		return k
 	}
 	return nil
@@ -102,11 +103,12 @@ func (o *offering) mayBind(x *Exchange, k *candidate) bool {
 }
 
 // probe asks about as many keys in one flight as it may, but not about the last
-// one: when no other is wanted, that one may as well sign at once. More keys
-// follow if there is one to sign for now, or if others are still wanted.
+// one: when no other is wanted, that one may as well sign at once, unless that
+// takes a person. More keys follow if there is one to sign for now, or if others
+// are still wanted.
 func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
 	n := len(o.keys)
-	if o.keys[n-1].failed == nil {
+	if !o.keys[n-1].asksFirst() {
 		n--
 	}
 	asked := slices.Clone(o.keys[:min(x.Probes(), n)])

@@ -8,20 +8,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // PublicKeys offers keys in their order, RFC 4252 section 7. The server is asked
 // about each key before it has to sign, except the last, which signs at once,
-// and [Config].LastKey, which goes first and signs at once. [Config].Probes says
-// how many it is asked about in one flight. A signer that fails is recorded and
-// the next key is offered; a key that the server has already refused in this
-// login is not offered again. RSA keys sign with SHA-2 or not at all, see
-// [InsecureSHA1], and DSA keys are passed over.
+// and [Config].LastKey, which goes first and signs at once; about one that is an
+// [InteractiveSigner] it is always asked. [Config].Probes says how many it is
+// asked about in one flight. A signer that fails is recorded and the next key is
+// offered; a key that the server has already refused in this login is not
+// offered again. RSA keys sign with SHA-2 or not at all, see [InsecureSHA1], and
+// DSA keys and certificates that have expired are passed over.
 //
 // A signature is bound to the server's key as well as to the session where an
-// OpenSSH server takes such requests and the [Transport] has the method HostKey.
+// OpenSSH server takes such requests and the [Transport] has the method
+// HostKeyProof.
 //
 // Signers are called from a goroutine of their own, so that a login whose
 // context ends does not wait for them.
@@ -35,6 +38,20 @@ func PublicKeys(signers ...ssh.Signer) Method {
 // that wraps [ErrSkip] declines; any other ends the login.
 func PublicKeysFunc(f func(ctx context.Context) ([]ssh.Signer, error)) Method {
 	return publicKeys(f)
+}
+
+// InteractiveSigner is a signer that may need a person for a signature, who
+// types a passphrase or touches a token.
+type InteractiveSigner interface {
+	ssh.Signer
+
+	// Interactive tells whether the next signature needs a person. It is made
+	// only once the server has said that it would accept it.
+	Interactive() bool
+
+	// SignContext signs with an algorithm as ssh.AlgorithmSigner does. When ctx
+	// ends, which is that of the login, so does the asking.
+	SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error)
 }
 
 type publicKeys func(ctx context.Context) ([]ssh.Signer, error)
@@ -95,6 +112,8 @@ func candidates(x *Exchange, signers []ssh.Signer) []*candidate {
 			signer = s.Signer
 		}
 		switch {
+		case expired(key) != nil:
+			x.Record(Attempt{Key: key, Err: expired(key)})
 		case len(blob) > maxKeyBytes:
 			x.Record(Attempt{Key: key, Err: fmt.Errorf("%w: key of %d bytes", ErrSkip, len(blob))})
 		case len(algorithms) == 0:
@@ -105,6 +124,28 @@ func candidates(x *Exchange, signers []ssh.Signer) []*candidate {
 	}
 	return keys
 }
+
+// expired returns why a certificate is of no use any more. One that is not valid
+// yet is offered: clocks differ, and the server's counts.
+func expired(key ssh.PublicKey) error {
+	parsed, err := ssh.ParsePublicKey(key.Marshal()) // an agent's does not have the type of one
+	cert, ok := parsed.(*ssh.Certificate)
+	if err != nil || !ok || cert.ValidBefore > uint64(time.Now().Unix()) {
+		return nil
+	}
+	return fmt.Errorf("%w: the certificate %q has expired at %s", ErrSkip,
+		cut(cert.KeyId), time.Unix(int64(cert.ValidBefore), 0).UTC().Format(time.RFC3339))
+}
+
+// interactive tells whether a person is needed for a signature.
+func (k *candidate) interactive() bool {
+	s, ok := k.signer.(InteractiveSigner)
+	return ok && s.Interactive()
+}
+
+// asksFirst reports whether the server has to want the signature before there is
+// one: it takes a person, or could not be made when the server had said nothing.
+func (k *candidate) asksFirst() bool { return k.failed != nil || k.interactive() }
 
 // untried returns those of keys on which the server has not given a verdict in
 // this login, be it to this method or to another one that has the same key.
@@ -192,6 +233,9 @@ func (k *candidate) confirm(packet []byte) error {
 func (k *candidate) sign(ctx context.Context, data []byte) ([]byte, error) {
 	want := k.offered.signature
 	signature, err := await(ctx, func() (*ssh.Signature, error) {
+		if s, ok := k.signer.(InteractiveSigner); ok {
+			return s.SignContext(ctx, data, want)
+		}
 		if s, ok := k.signer.(ssh.AlgorithmSigner); ok {
 			return s.SignWithAlgorithm(rand.Reader, data, want)
 		}
