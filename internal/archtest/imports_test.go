@@ -21,6 +21,8 @@ var rules = map[string]rule{
 		"RFC 4253 does not know what runs above it, and serves any protocol over SSH packets"},
 	"userauth": {nil,
 		"it states in userauth.Transport what it needs from below, so that any transport will do"},
+	"userauth/identity": {[]string{"userauth"},
+		"keys of files and agents are offered through what userauth exports, as a method of a user's own is"},
 	"connection": {nil,
 		"it states in connection.Transport what it needs from below, so that any transport will do"},
 	"connection/sshconn": {[]string{"connection", "transport"},

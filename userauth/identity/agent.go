@@ -1,0 +1,221 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/nacre-ssh/nacre/userauth"
+)
+
+// Bounds on an agent, those of OpenSSH.
+const (
+	maxAgentReply = 256 << 10
+	maxAgentKeys  = 2048
+)
+
+// agentPatience is how long an agent may take to say which keys it has. No
+// person is asked about that.
+const agentPatience = 10 * time.Second
+
+// AgentSocket returns a function that connects to the agent at a Unix socket, or
+// on Windows a named pipe, for [Config].Agent. The name is taken as it is.
+func AgentSocket(name string) func(ctx context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := dialAgent(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("identity: agent: %w", err)
+		}
+		return conn, nil
+	}
+}
+
+// InProcess returns a function that connects to an agent within this program,
+// such as agent.NewKeyring returns. Each connection has a goroutine, which ends
+// when the connection is closed.
+func InProcess(a agent.Agent) func(ctx context.Context) (net.Conn, error) {
+	return func(context.Context) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			_ = agent.ServeAgent(a, theirs) // io.EOF when ours is closed
+		}()
+		return ours, nil
+	}
+}
+
+// agentConn is a connection to an agent. It belongs to one login.
+type agentConn struct {
+	agent.ExtendedAgent
+	replies *replies
+}
+
+// askAgent connects to the agent for this login, and returns its keys.
+func (m *method) askAgent(ctx context.Context, x *userauth.Exchange) ([]*agentKey, error) {
+	conn, err := m.config.Agent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
+		return nil, fmt.Errorf("identity: agent: %w", err)
+	}
+	a := newAgentConn(conn)
+	if hostKey, signature := x.HostKeyProof(); hostKey != nil {
+		if err := a.bind(hostKey, x.SessionID(), signature, false); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := a.keys()
+	if err != nil {
+		return nil, err
+	}
+	return keys, conn.SetDeadline(time.Time{}) // people may be asked about signatures
+}
+
+// newAgentConn makes a client without a goroutine: x/crypto's has one where it
+// can close the connection.
+func newAgentConn(conn net.Conn) *agentConn {
+	r := &replies{conn: conn}
+	return &agentConn{agent.NewClient(struct {
+		io.Reader
+		io.Writer
+	}{r, conn}), r}
+}
+
+// keys lists the keys of the agent.
+func (a *agentConn) keys() ([]*agentKey, error) {
+	listed, err := a.List()
+	switch {
+	case a.replies.err != nil:
+		return nil, fmt.Errorf("identity: agent: %w", a.replies.err)
+	case err != nil:
+		return nil, fmt.Errorf("identity: the agent's list of keys: %w", err)
+	case len(listed) > maxAgentKeys:
+		return nil, fmt.Errorf("identity: the agent has %d keys, more than %d", len(listed), maxAgentKeys)
+	case len(listed) == 0:
+		return nil, errors.New("identity: the agent has no keys for this host: it is empty or locked, or they are for other hosts (ssh-add -l)")
+	}
+	var keys []*agentKey
+	for _, k := range listed {
+		public, err := ssh.ParsePublicKey(k.Blob)
+		if err != nil {
+			public = k // a type that x/crypto does not know
+		}
+		keys = append(keys, &agentKey{conn: a, public: public, comment: k.Comment})
+	}
+	return keys, nil
+}
+
+// agentKey is a key of the agent's as a signer.
+type agentKey struct {
+	conn    *agentConn
+	public  ssh.PublicKey
+	comment string
+	file    ssh.Signer // the same key from a file, nil if there is none
+}
+
+var (
+	_ ssh.MultiAlgorithmSigner   = (*agentKey)(nil)
+	_ userauth.InteractiveSigner = (*agentKey)(nil)
+)
+
+func (k *agentKey) PublicKey() ssh.PublicKey { return k.public }
+func (k *agentKey) Algorithms() []string     { return algorithms(plain(k.public).Type()) }
+
+// Interactive tells whether it is a key of a token, which wants to be touched.
+// Whether the agent asks its user for another reason, it does not say.
+func (k *agentKey) Interactive() bool { return strings.HasPrefix(k.public.Type(), "sk-") }
+
+func (k *agentKey) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
+	return k.SignContext(context.Background(), data, plain(k.public).Type())
+}
+
+func (k *agentKey) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	return k.SignContext(context.Background(), data, algorithm)
+}
+
+// SignContext has the agent sign, or else the file that has the key too. The
+// login closes the connection when its context ends, and so ends the wait.
+func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
+	var flags agent.SignatureFlags
+	switch algorithm {
+	case ssh.KeyAlgoRSASHA256:
+		flags = agent.SignatureFlagRsaSha256
+	case ssh.KeyAlgoRSASHA512:
+		flags = agent.SignatureFlagRsaSha512
+	}
+	signature, err := k.conn.SignWithFlags(k.public, data, flags)
+	if err == nil {
+		return signature, nil
+	}
+	err = k.refusal(err)
+	if f, ok := k.file.(*key); k.file != nil && (!ok || f.secret.missing == nil) && ctx.Err() == nil {
+		signature, fileErr := sign(ctx, k.file, data, algorithm)
+		if fileErr == nil {
+			return signature, nil
+		}
+		err = fmt.Errorf("%w; %w", err, fileErr)
+	}
+	return nil, err
+}
+
+// refusal explains why there is no signature. The agent itself says nothing, but
+// whether it still has the key can be found out.
+func (k *agentKey) refusal(err error) error {
+	listed, listErr := k.conn.List()
+	switch {
+	case k.conn.replies.err != nil:
+		return fmt.Errorf("identity: the agent hung up: %w", k.conn.replies.err)
+	case listErr == nil && !slices.ContainsFunc(listed, func(l *agent.Key) bool { return same(l, k.public) }):
+		return fmt.Errorf("identity: the agent does not have %q any more: removed, expired, or the agent was locked", clip(k.comment))
+	}
+	return fmt.Errorf("identity: the agent did not sign with %q (%w): not confirmed (ssh-add -c), "+
+		"not for this host (ssh-add -h), or a silent token", clip(k.comment), err)
+}
+
+// replies is what an agent says, message by message, each of which is bounded.
+type replies struct {
+	conn net.Conn
+	rest []byte // of the message that is being read
+	err  error  // what ended the connection
+}
+
+// Read reads a message at once, and returns it in as many steps as needed.
+func (r *replies) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 && r.err == nil {
+		r.rest, r.err = readReply(r.conn)
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// readReply reads one message with its length in front.
+func readReply(conn io.Reader) ([]byte, error) {
+	message := make([]byte, 4)
+	if _, err := io.ReadFull(conn, message); err != nil {
+		return nil, err
+	}
+	length := uint32(message[0])<<24 | uint32(message[1])<<16 | uint32(message[2])<<8 | uint32(message[3])
+	if length == 0 || length > maxAgentReply {
+		return nil, fmt.Errorf("a reply of %d bytes; there should be 1 to %d", length, maxAgentReply)
+	}
+	message = append(message, make([]byte, length)...)
+	_, err := io.ReadFull(conn, message[4:])
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return message, err
+}

@@ -1,0 +1,244 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxFile bounds a key file, in bytes. Certificates may name many principals;
+// what holds a private key is far smaller.
+const (
+	maxFile    = 1 << 20
+	maxPrivate = 16 << 10
+)
+
+// Options say how keys are loaded. nil is the zero Options.
+type Options struct {
+	// FS has the files; nil is the operating system's.
+	FS fs.FS
+
+	// Passphrase is asked for the passphrase of an encrypted key. Without it
+	// such a key is loaded and cannot sign, but an agent that has it may.
+	Passphrase PassphraseFunc
+
+	// InsecurePermissions accepts private keys that others can read. By default
+	// they are refused with a [*PermissionError], as OpenSSH does.
+	InsecurePermissions bool
+}
+
+// PermissionError is a private key that belongs to this user and that others may
+// read or write. There are none on Windows, nor in file systems of a program's.
+type PermissionError struct {
+	File string
+	Mode fs.FileMode
+}
+
+func (e *PermissionError) Error() string {
+	return fmt.Sprintf("identity: %s: others may read or write this private key (%#o): chmod 600 makes it yours alone",
+		e.File, e.Mode.Perm())
+}
+
+// Load loads the key of a file, and after it the certificate that stands beside,
+// "name-cert.pub". Files of OpenSSH, PEM (PKCS#1, PKCS#8, EC) and PuTTY (PPK 2
+// and 3) are read. DSA is not supported.
+//
+// The name may also be that of a public key or of a certificate, or of a private
+// key that is not there, with "name.pub" beside it: then the signer is for
+// [Config].Keys, which has the agent sign.
+//
+// Encrypted keys are opened when they are to sign. Only where the file hides its
+// public key, and there is no "name.pub" to tell it, as can be with old PEM
+// files, is the passphrase asked for at once. When ctx ends, so does that.
+func Load(ctx context.Context, name string, options *Options) ([]ssh.Signer, error) {
+	o := options.orDefault()
+	k, certified, err := o.load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	signers := []ssh.Signer{k}
+	if certified != nil {
+		return append(signers, certified), nil
+	}
+	beside, err := o.certificate(name+"-cert.pub", k)
+	if err != nil {
+		return nil, err
+	}
+	if beside != nil {
+		signers = append(signers, beside)
+	}
+	return signers, nil
+}
+
+// Parse makes a signer of what stands in a key file, as [Load] does. Errors and
+// requests for the passphrase call it name. A PuTTY file that has a certificate
+// makes a signer with that.
+func Parse(ctx context.Context, name string, data []byte, options *Options) (ssh.Signer, error) {
+	k, certified, err := options.orDefault().parse(ctx, name, bytes.Clone(data), nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case certified != nil:
+		return certified, nil
+	}
+	return k, nil
+}
+
+func (o *Options) orDefault() *Options {
+	if o == nil {
+		return new(Options)
+	}
+	return o
+}
+
+// load loads the key itself, and the certificate that is in the same file.
+func (o *Options) load(ctx context.Context, name string) (k, certified *key, err error) {
+	data, info, err := o.read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if public, pubErr := o.public(name + ".pub"); pubErr == nil {
+			return publicOnly(name, public), nil, nil
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if isPrivate(data) && !o.InsecurePermissions && exposed(info) {
+		return nil, nil, &PermissionError{File: name, Mode: info.Mode()}
+	}
+	return o.parse(ctx, name, data, func() (ssh.PublicKey, error) { return o.public(name + ".pub") })
+}
+
+// parse makes a key of the content of a file, which it owns. beside looks for
+// the public key where the file hides it; nil: there is none.
+func (o *Options) parse(ctx context.Context, name string, data []byte, beside func() (ssh.PublicKey, error)) (k, certified *key, err error) {
+	if !isPrivate(data) {
+		public, _, _, _, err := ssh.ParseAuthorizedKey(data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("identity: %s: neither a private key of OpenSSH, PEM or PuTTY nor a public key", name)
+		}
+		return publicOnly(name, public), nil, nil
+	}
+	f, err := parsePrivate(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity: %s: %w", name, err)
+	}
+	s := &secret{file: name, public: f.public, missing: f.missing, open: f.open, ask: o.Passphrase, asking: make(chan struct{}, 1)}
+	switch {
+	case f.missing != nil:
+		s.missing = fmt.Errorf("identity: %s: %w", name, f.missing)
+	case !f.encrypted:
+		signer, err := f.open(nil)
+		clear(data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("identity: %s: %w", name, err)
+		}
+		if err := s.accept(signer); err != nil {
+			return nil, nil, err
+		}
+	case f.public == nil:
+		if err := s.reveal(ctx, beside); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.certificate != nil {
+		certified = &key{public: f.certificate, secret: s}
+	}
+	return &key{public: s.public, secret: s}, certified, nil
+}
+
+// reveal finds out the public key of a file that hides it.
+func (s *secret) reveal(ctx context.Context, beside func() (ssh.PublicKey, error)) error {
+	if beside != nil {
+		public, err := beside()
+		if err == nil {
+			s.public = plain(public)
+			return nil
+		}
+	}
+	if s.ask == nil {
+		return fmt.Errorf("identity: %s: encrypted PEM does not tell its public key: "+
+			"put that beside it (ssh-keygen -y -f %[1]s > %[1]s.pub), or set Options.Passphrase", s.file)
+	}
+	_, err := s.unlock(ctx)
+	return err
+}
+
+// publicOnly is a key of which nothing but the public half is there.
+func publicOnly(name string, public ssh.PublicKey) *key {
+	missing := fmt.Errorf("identity: %s: there is only the public key; the agent, which may have the private one, was not asked", name)
+	return &key{public: public, secret: &secret{file: name, public: plain(public), missing: missing}}
+}
+
+// certificate loads the certificate of k, if there is one. One for another key
+// is an error: it would never log in, and somebody relies on it.
+func (o *Options) certificate(name string, k *key) (*key, error) {
+	public, err := o.public(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cert, ok := public.(*ssh.Certificate)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("identity: %s: a plain key where a certificate should be", name)
+	case cert.CertType != ssh.UserCert:
+		return nil, fmt.Errorf("identity: %s: a certificate for hosts, and not for users", name)
+	case !same(cert.Key, plain(k.public)):
+		return nil, fmt.Errorf("identity: %s: certifies the key %s, and not that of %s, %s", name,
+			ssh.FingerprintSHA256(cert.Key), k.secret.file, ssh.FingerprintSHA256(plain(k.public)))
+	}
+	return &key{public: cert, secret: k.secret}, nil
+}
+
+// public loads a public key or a certificate.
+func (o *Options) public(name string) (ssh.PublicKey, error) {
+	data, _, err := o.read(name)
+	if err != nil {
+		return nil, err
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %s: not a public key", name)
+	}
+	return public, nil
+}
+
+// read reads a file. It looks before it opens, because opening a FIFO waits for
+// a writer.
+func (o *Options) read(name string) ([]byte, fs.FileInfo, error) {
+	stat, open := os.Stat, func(name string) (fs.File, error) { return os.Open(name) }
+	if o.FS != nil {
+		stat, open = func(name string) (fs.FileInfo, error) { return fs.Stat(o.FS, name) }, o.FS.Open
+	}
+	info, err := stat(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("identity: %s: not a regular file", name)
+	}
+	f, err := open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity: %w", err)
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil { // of what is read
+		return nil, nil, fmt.Errorf("identity: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity: %w", err)
+	}
+	if len(data) > maxFile {
+		return nil, nil, fmt.Errorf("identity: %s: larger than a key file can be, 1 MiB", name)
+	}
+	return data, info, nil
+}
