@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,14 @@ type Cmd struct {
 	// Stdin leaves the terminal's input open: some servers (Dropbear 2026.94,
 	// say) hang up a terminal whose input ends.
 	PTY *channel.PTY
+
+	// ForwardAgent connects to an agent, as identity.SystemAgent does, that is
+	// offered to the command: while it runs, the server can connect to it and log
+	// in elsewhere with its keys, and so can whoever controls the server. Keys
+	// that the agent holds for certain ways only (ssh-add -h) stay on these. nil
+	// forwards none. On a server that does not allow it, the command runs without;
+	// see [channel.Session.ForwardAgent]. ctx ends with the command.
+	ForwardAgent func(ctx context.Context) (net.Conn, error)
 
 	// Cancel is called when the context has ended while the command runs; nil
 	// sends it the signal TERM. Its error is ignored. It is waited for as long

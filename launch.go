@@ -21,6 +21,7 @@ type launch struct {
 	cmd *Cmd
 	env []variable
 
+	client  *Client // that it is sent on
 	session *channel.Session
 	early   bool                  // nothing of this waits for the open to be answered
 	pending []*connection.Pending // the answers to env
@@ -37,6 +38,7 @@ func (l *launch) reset() {
 
 // send opens a session and sends all that need not wait.
 func (l *launch) send(ctx context.Context, client *Client) (err error) {
+	l.client = client
 	if l.session, l.early, err = client.openSession(ctx); err != nil {
 		return err
 	}
@@ -65,9 +67,14 @@ func (l *launch) sendEnv(ctx context.Context) error {
 	return nil
 }
 
-// exec requests terminal and command, and where the server bears it, sends
-// input that is at hand.
+// exec requests agent, terminal and command, and where the server bears it,
+// sends input that is at hand.
 func (l *launch) exec(ctx context.Context, command string) error {
+	if agent := l.cmd.ForwardAgent; agent != nil {
+		if err := l.session.ForwardAgent(ctx, l.client.bound(agent)); err != nil {
+			return err
+		}
+	}
 	if l.cmd.PTY != nil {
 		if err := l.session.RequestPTY(ctx, *l.cmd.PTY); err != nil {
 			return err

@@ -29,6 +29,7 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 	"github.com/nacre-ssh/nacre/transport"
 	"github.com/nacre-ssh/nacre/userauth"
+	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
 // Config says how to connect. It is copied; its slices and what they hold are
@@ -149,6 +150,16 @@ func (c *Client) openSession(ctx context.Context) (s *channel.Session, early boo
 	c.mu.Unlock()
 	s, err = channel.NewSession(ctx, c.conn)
 	return s, false, err
+}
+
+// bound has connections to an agent bound to this client's server, to which they
+// are forwarded. Where somebody else has built the layers, they are as they are.
+func (c *Client) bound(agent func(ctx context.Context) (net.Conn, error)) func(ctx context.Context) (net.Conn, error) {
+	if c.transport == nil {
+		return agent
+	}
+	key, signature := c.transport.HostKeyProof()
+	return identity.Forwarded(agent, key, c.transport.SessionID(), signature)
 }
 
 // Transport returns the transport layer, for its State: what was negotiated,

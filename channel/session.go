@@ -24,6 +24,7 @@ import (
 // the order of requests matters to the server.
 type Session struct {
 	*connection.Channel
+	conn *connection.Conn // what it is on
 
 	closing context.Context // ends at the beginning of our own Close
 	close   context.CancelFunc
@@ -39,8 +40,8 @@ type Session struct {
 	exit *ExitError // the first exit-status or exit-signal; nil: none came
 }
 
-func newSession() *Session {
-	s := &Session{sending: make(turn, 1), collecting: make(turn, 1)}
+func newSession(c *connection.Conn) *Session {
+	s := &Session{conn: c, sending: make(turn, 1), collecting: make(turn, 1)}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
@@ -54,7 +55,7 @@ type question struct {
 // NewSession opens a session channel. It does not run anything yet. When ctx
 // ends, its error is returned; afterwards ctx has no effect on the session.
 func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
-	s := newSession()
+	s := newSession(c)
 	ch, err := c.OpenChannel(ctx, "session", nil, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)
@@ -68,7 +69,7 @@ func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 // does: the open, all requests and a little input can leave in one flight. That
 // the session was refused, Started tells.
 func PresumeSession(ctx context.Context, c *connection.Conn, number uint32) (*Session, error) {
-	s := newSession()
+	s := newSession(c)
 	ch, err := c.PresumeChannel(ctx, "session", nil, number, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)

@@ -33,7 +33,7 @@ var rules = map[string]rule{
 		"a host name and a key are all it needs; it fits transport.HostKeyVerifier by its method alone"},
 	"sshtest": {nil,
 		"a harness that shared code with the client would share its mistakes"},
-	".": {[]string{"transport", "userauth", "connection", "channel"},
+	".": {[]string{"transport", "userauth", "userauth/identity", "connection", "channel"},
 		"the façade joins the layers; which verifier judges the host key is the caller's choice"},
 	"internal/bench": {[]string{".", "transport", "userauth", "sshtest"},
 		"it measures the façade as a user's program would use it, against the servers of the harness"},
