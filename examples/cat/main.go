@@ -67,13 +67,12 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	methods, err := flags.Auth()
+	ctx, stop := login.Interruptible()
+	defer stop()
+	methods, err := flags.Auth(ctx)
 	if err != nil {
 		return err
 	}
-	defer flags.Close()
-	ctx, stop := login.Interruptible() // from here on: nothing above waits for anything but the user
-	defer stop()
 	return cat(ctx, user, addr, hostKey, methods...)
 }
 

@@ -56,16 +56,15 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	methods, err := flags.Auth()
+	ctx, stop := login.Interruptible()
+	defer stop()
+	methods, err := flags.Auth(ctx)
 	if err != nil {
 		return err
 	}
-	defer flags.Close()
 	if password != nil {
 		methods = append(methods, userauth.Password(*password), userauth.KeyboardInteractive(answer(*password)))
 	}
-	ctx, stop := login.Interruptible()
-	defer stop()
 
 	// The program knows what it wants before it connects, so that the command
 	// can leave together with the proof of who we are.

@@ -118,7 +118,7 @@ func (o *Options) load(ctx context.Context, name string) (k, certified *key, err
 // the public key where the file hides it; nil: there is none.
 func (o *Options) parse(ctx context.Context, name string, data []byte, beside func() (ssh.PublicKey, error)) (k, certified *key, err error) {
 	if !isPrivate(data) {
-		public, _, _, _, err := ssh.ParseAuthorizedKey(data)
+		public, err := parsePublic(data)
 		if err != nil {
 			return nil, nil, fmt.Errorf("identity: %s: neither a private key of OpenSSH, PEM or PuTTY nor a public key", name)
 		}
@@ -204,11 +204,21 @@ func (o *Options) public(name string) (ssh.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	public, _, _, _, err := ssh.ParseAuthorizedKey(data)
+	public, err := parsePublic(data)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %s: not a public key", name)
 	}
 	return public, nil
+}
+
+// parsePublic parses a line of the type, the key and a comment. With something in
+// front it is one of authorized_keys, or of known_hosts.
+func parsePublic(data []byte) (ssh.PublicKey, error) {
+	public, _, options, _, err := ssh.ParseAuthorizedKey(data)
+	if err == nil && len(options) > 0 {
+		err = errors.New("not a file of one public key")
+	}
+	return public, err
 }
 
 // read reads a file. It looks before it opens, because opening a FIFO waits for

@@ -238,14 +238,16 @@ func TestFilesOfOtherFileSystems(t *testing.T) {
 		"keys/id":          {Data: read(t, file), Mode: 0o644},
 		"keys/id-cert.pub": {Data: read(t, file+"-cert.pub")},
 		"keys/text":        {Data: []byte("not a key")},
+		"keys/known_hosts": {Data: append([]byte("example.com "), read(t, file+".pub")...)},
 	}
 	o := &identity.Options{FS: fsys}
 	signers, err := identity.Load(t.Context(), "keys/id", o)
 	require.NoError(t, err)
 	require.Len(t, signers, 2)
 	for name, want := range map[string]string{
-		"keys/text": "keys/text: neither a private key of OpenSSH, PEM or PuTTY nor a public key",
-		"keys/none": "identity: open keys/none", "keys": "keys: not a regular file", "/keys/id": "identity: open /keys/id",
+		"keys/text":        "keys/text: neither a private key of OpenSSH, PEM or PuTTY nor a public key",
+		"keys/known_hosts": "keys/known_hosts: neither a private key",
+		"keys/none":        "identity: open keys/none", "keys": "keys: not a regular file", "/keys/id": "identity: open /keys/id",
 	} {
 		_, err := identity.Load(t.Context(), name, o)
 		require.ErrorContains(t, err, want)

@@ -18,18 +18,17 @@ import (
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/term"
 
 	"github.com/nacre-ssh/nacre/knownhosts"
 	"github.com/nacre-ssh/nacre/transport"
 	"github.com/nacre-ssh/nacre/userauth"
+	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
 // Flags are the flags -i, -known-hosts and -fingerprint.
 type Flags struct {
 	identity, knownHosts, fingerprint string
-	agent                             net.Conn
 }
 
 // Parse parses the arguments of a program. Its error is one line, and -h is
@@ -72,87 +71,44 @@ func (f *Flags) HostKey() (transport.HostKeyVerifier, error) {
 }
 
 // Auth returns the methods to log in with: the key that was named, or else the
-// agent's keys and the usual files. Close ends the connection to the agent.
-func (f *Flags) Auth() ([]userauth.Method, error) {
+// agent's keys and the usual files.
+func (f *Flags) Auth(ctx context.Context) ([]userauth.Method, error) {
+	options := &identity.Options{Passphrase: askPassphrase}
+	config := &identity.Config{Agent: identity.SystemAgent}
 	if f.identity != "" {
-		signer, err := readKey(f.identity)
-		if err != nil {
+		var err error
+		if config.Keys, err = identity.Load(ctx, f.identity, options); err != nil {
 			return nil, err
 		}
-		return []userauth.Method{userauth.PublicKeys(signer)}, nil
+		config.Only = true
+	} else {
+		config.Keys = defaultKeys(ctx, options)
 	}
-	var methods []userauth.Method
-	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
-		if c, err := net.Dial("unix", socket); err == nil {
-			f.agent = c
-			methods = append(methods, userauth.Agent(agent.NewClient(c)))
-		}
-	}
-	if signers := defaultKeys(); len(signers) > 0 {
-		methods = append(methods, userauth.PublicKeys(signers...))
-	}
-	return methods, nil
+	return []userauth.Method{identity.Method(config)}, nil
 }
 
-// Close ends the connection to the agent, if there is one.
-func (f *Flags) Close() {
-	if f.agent != nil {
-		f.agent.Close()
-	}
-}
-
-// defaultKeys reads the keys that OpenSSH would look for. Nobody has named
-// them, so those that are missing, want a passphrase or are no keys are passed
-// over.
-func defaultKeys() []ssh.Signer {
+// defaultKeys loads the keys that OpenSSH would look for. Nobody has named them,
+// so those that are missing or no keys are passed over.
+func defaultKeys(ctx context.Context, options *identity.Options) (signers []ssh.Signer) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil
 	}
-	var signers []ssh.Signer
 	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		data, err := os.ReadFile(filepath.Join(home, ".ssh", name))
-		if err != nil {
-			continue
-		}
-		if signer, err := ssh.ParsePrivateKey(data); err == nil {
-			signers = append(signers, signer)
+		if keys, err := identity.Load(ctx, filepath.Join(home, ".ssh", name), options); err == nil {
+			signers = append(signers, keys...)
 		}
 	}
 	return signers
 }
 
-// readKey reads a private key and asks for its passphrase if it has one.
-func readKey(file string) (ssh.Signer, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := ssh.ParsePrivateKey(data)
-	var encrypted *ssh.PassphraseMissingError
-	if errors.As(err, &encrypted) {
-		passphrase, err := readPassphrase(file)
-		if err != nil {
-			return nil, err
-		}
-		signer, err = ssh.ParsePrivateKeyWithPassphrase(data, passphrase)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		return signer, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return signer, nil
-}
-
-func readPassphrase(file string) ([]byte, error) {
+// askPassphrase asks at the terminal, once the server wants the key.
+func askPassphrase(_ context.Context, r *identity.PassphraseRequest) ([]byte, error) {
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
-		return nil, fmt.Errorf("%s: the key has a passphrase, and there is no terminal to ask for it", file)
+		return nil, errors.New("there is no terminal to ask for it")
 	}
-	fmt.Fprintf(os.Stderr, "Passphrase for %s: ", file)
+	fmt.Fprintf(os.Stderr, "Passphrase for %s: ", r.File)
 	defer fmt.Fprintln(os.Stderr)
 	return term.ReadPassword(in)
 }
