@@ -5,7 +5,8 @@
 // can be replaced: transport (RFC 4253: versions, keys, packets), userauth (RFC
 // 4252: who we are) and connection (RFC 4254: channels and requests). On top,
 // package channel has sessions and forwarded ports. Package knownhosts verifies
-// host keys, and package sshtest has servers for tests.
+// host keys, userauth/identity has the keys of files and agents, and package
+// sshtest has servers for tests.
 //
 //	client, err := nacre.Dial(ctx, "deploy@host", &nacre.Config{
 //		HostKey: hosts,                                          // a knownhosts.DB, say

@@ -53,8 +53,10 @@ func (s *Session) ForwardAgent(ctx context.Context, dial func(ctx context.Contex
 
 // tell sends a request without an answer that has to come before Start.
 func (s *Session) tell(ctx context.Context, what, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.sending.take(ctx); err != nil {
+		return wrap(what, err)
+	}
+	defer s.sending.pass()
 	if s.started {
 		return errStarted(what)
 	}

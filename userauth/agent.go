@@ -13,7 +13,8 @@ const maxAgentKeys = 2048
 
 // Agent offers the keys that a has, in its order, as [PublicKeys] does. The
 // agent is asked for them when it is its turn. One that is nil, fails or has no
-// keys is passed over.
+// keys is passed over. Package identity has more for the agent of an operating
+// system: the choice of keys, and sessions that it is bound to.
 //
 // When the context of the login ends, the login does not wait for the agent; a
 // goroutine does, until the agent answers or is closed.

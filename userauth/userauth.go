@@ -100,7 +100,8 @@ type Config struct {
 
 	// LastKey is the [KeyName] of the key that let the user in last time. The
 	// method that has it offers it first, and with a signature at once unless
-	// that needs a person. It is a hint: where nobody has that key, nothing changes.
+	// that needs a person. It is a hint: where nobody has that key, nothing
+	// changes.
 	LastKey string
 
 	// Early, unless nil, has packets that leave together with the request that

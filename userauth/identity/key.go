@@ -179,6 +179,6 @@ func (s *secret) accept(signer ssh.Signer) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.public, s.signer = signer.PublicKey(), signer
+	s.public, s.signer, s.open = signer.PublicKey(), signer, nil
 	return nil
 }

@@ -25,6 +25,7 @@ type private struct {
 	missing     error // why what is here cannot sign; nil: it can
 
 	// open decrypts the key. A wrong passphrase is x509.IncorrectPasswordError.
+	// It can be called until it has succeeded, and once if nothing is encrypted.
 	open func(passphrase []byte) (ssh.Signer, error)
 }
 
@@ -59,7 +60,10 @@ func parsePrivate(data []byte) (*private, error) {
 func parsePEM(block *pem.Block) *private {
 	encoded := pem.EncodeToMemory(block)
 	if !strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-		return &private{open: func([]byte) (ssh.Signer, error) { return signer(ssh.ParseRawPrivateKey(encoded)) }}
+		return &private{open: func([]byte) (ssh.Signer, error) {
+			defer clear(encoded)
+			return signer(ssh.ParseRawPrivateKey(encoded))
+		}}
 	}
 	return &private{encrypted: true, open: func(passphrase []byte) (ssh.Signer, error) {
 		s, err := signer(ssh.ParseRawPrivateKeyWithPassphrase(encoded, passphrase))
@@ -115,6 +119,7 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 	encoded := pem.EncodeToMemory(block)
 	p.open = func(passphrase []byte) (ssh.Signer, error) {
 		if !p.encrypted {
+			defer clear(encoded)
 			return signer(ssh.ParseRawPrivateKey(encoded))
 		}
 		return signer(ssh.ParseRawPrivateKeyWithPassphrase(encoded, passphrase))
