@@ -161,14 +161,6 @@ func (c *Conn) State() State {
 	return s
 }
 
-// HostKey returns State().HostKey, for authentication that is bound to it. It is
-// nil before the handshake, and the same ever after.
-func (c *Conn) HostKey() ssh.PublicKey {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state.HostKey
-}
-
 // RemoteAddr returns the address of the peer of the connection below.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 

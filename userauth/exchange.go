@@ -215,15 +215,6 @@ func (x *Exchange) Allowed() []string { return slices.Clone(x.login.allowed) }
 // Tried returns the attempts of this login so far, by whatever method.
 func (x *Exchange) Tried() []Attempt { return slices.Clone(x.login.tried) }
 
-// HostKey returns the key with which the server has proved who it is, or nil
-// where the [Transport] does not tell.
-func (x *Exchange) HostKey() ssh.PublicKey {
-	if t, ok := x.login.t.(interface{ HostKey() ssh.PublicKey }); ok {
-		return t.HostKey()
-	}
-	return nil
-}
-
 // Extension returns a copy of the value of a server's RFC 8308 extension. The
 // first request of a login leaves before the server's extensions have arrived.
 func (x *Exchange) Extension(name string) (value []byte, ok bool) {

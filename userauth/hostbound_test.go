@@ -21,7 +21,7 @@ type boundPeer struct {
 	key ssh.PublicKey
 }
 
-func (p boundPeer) HostKey() ssh.PublicKey { return p.key }
+func (p boundPeer) HostKeyProof() (ssh.PublicKey, []byte) { return p.key, nil }
 
 // newBoundPeer returns a server that takes hostbound requests, as its first
 // answer says or, if early, as is known before.

@@ -99,7 +99,8 @@ func (o *offering) sign(ctx context.Context, x *Exchange, k *candidate) ([]byte,
 // an agent that may use it for certain servers only has to see the server's key
 // in the request, which nothing can have before the server's first answer.
 func (o *offering) mayBind(x *Exchange, k *candidate) bool {
-	return !o.blind && k.failed == nil && x.Allowed() == nil && x.HostKey() != nil && !x.bindsHost()
+	key, _ := x.HostKeyProof()
+	return !o.blind && k.failed == nil && x.Allowed() == nil && key != nil && !x.bindsHost()
 }
 
 // probe asks about as many keys in one flight as it may, but not about the last
@@ -159,6 +160,9 @@ func (o *offering) judge(x *Exchange, k *candidate, reply Reply, unsigned bool) 
 		x.Record(Attempt{Key: k.key, Err: errNotAllowed})
 	case reply.Status == Failure && k.again(x):
 	default:
+		if k.failed != nil && reply.Status == Failure {
+			x.Record(Attempt{Key: k.key, Err: k.failed}) // which is what was wrong with it first
+		}
 		o.record(x, k, Attempt{Status: reply.Status, Trivial: unsigned})
 	}
 }

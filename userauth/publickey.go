@@ -190,7 +190,8 @@ func (k *candidate) request(x *Exchange, signed bool) []byte {
 	x.Alias = ""
 	if x.bindsHost() {
 		x.Alias = methodHostbound
-		payload = append(payload, ssh.Marshal(hostboundMsg{x.HostKey().Marshal()})...)
+		key, _ := x.HostKeyProof()
+		payload = append(payload, ssh.Marshal(hostboundMsg{key.Marshal()})...)
 	}
 	return payload
 }
@@ -198,7 +199,8 @@ func (k *candidate) request(x *Exchange, signed bool) []byte {
 // bindsHost reports whether requests of publickey have the server's key in them.
 func (x *Exchange) bindsHost() bool {
 	version, ok := x.Extension("publickey-hostbound@openssh.com")
-	return ok && string(version) == "0" && x.HostKey() != nil
+	key, _ := x.HostKeyProof()
+	return ok && string(version) == "0" && key != nil
 }
 
 // appendSignature returns the payload with a signature of it at its end.

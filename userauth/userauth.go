@@ -40,9 +40,10 @@ const (
 // Transport is what authentication needs from the transport protocol. It is
 // used by one goroutine at a time, but for Close. If it also has the method
 // WritePackets(packets ...[]byte) error, which sends several messages at once,
-// then that is used for what leaves in one flight; HostKey() ssh.PublicKey, the
-// key that the server proved to have, lets signatures be bound to that server. If
-// it has the method Done() <-chan struct{}, whose channel is closed when it ends,
+// then that is used for what leaves in one flight. With HostKeyProof() (key
+// ssh.PublicKey, signature []byte), the host key and the server's signature of the
+// session identifier, signatures and agents can be bound to that server. If it has
+// the method Done() <-chan struct{}, whose channel is closed when it ends,
 // then that ends the context of the functions in [Config] as well.
 // [Config].AwaitService takes one with the method AwaitService() error.
 type Transport interface {
