@@ -20,8 +20,8 @@ const (
 	maxQueued      = 64
 	maxQueuedBytes = 256 << 10
 
-	// maxDeciding bounds the opens of the peer that handlers have not
-	// answered, each of which has a goroutine.
+	// maxDeciding bounds the opens of the peer whose answer is not on its way,
+	// each of which has a goroutine.
 	maxDeciding = 256
 
 	// maxPeerText bounds, in bytes, text of the peer that gets into errors.

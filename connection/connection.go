@@ -89,6 +89,7 @@ type Conn struct {
 	channels        map[uint32]*Channel // by our number; nil without any
 	nextID          uint32
 	deciding        int // the peer's opens that no handler has answered yet
+	answering       int // those whose answer waits for room to be sent
 	openHandlers    map[string][]*openHandler
 	requestHandlers map[string][]*requestHandler
 	keepAlive       *time.Timer // nil when off

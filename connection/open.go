@@ -245,6 +245,7 @@ func (o *Open) Accept(h RequestFunc) (*Channel, error) {
 	if err := o.answer(ch); err != nil {
 		return nil, err
 	}
+	defer c.answered()
 	err := c.out.send(c.ctx, nil, ssh.Marshal(&channelConfirmationMsg{
 		Recipient: ch.remote,
 		Sender:    ch.id,
@@ -263,6 +264,7 @@ func (o *Open) Reject(reason OpenReason, message string) error {
 	if err := o.answer(nil); err != nil {
 		return err
 	}
+	defer o.conn.answered()
 	return o.conn.out.send(o.conn.ctx, nil, openFailure(o.msg.Sender, reason, message))
 }
 
@@ -276,7 +278,8 @@ func openFailure(recipient uint32, reason OpenReason, message string) []byte {
 }
 
 // answer makes the decision, once: for the channel, or against any if it is
-// nil.
+// nil. The caller sends it, and then calls answered: until then the open counts,
+// or a peer that does not read could have any number of them wait for room.
 func (o *Open) answer(ch *Channel) error {
 	c := o.conn
 	c.mu.Lock()
@@ -289,10 +292,18 @@ func (o *Open) answer(ch *Channel) error {
 	}
 	o.answered = true
 	c.deciding--
+	c.answering++
 	if ch != nil {
 		c.addLocked(ch)
 	}
 	return nil
+}
+
+// answered is called when an answer is on its way.
+func (c *Conn) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answering--
 }
 
 // handleOpen is the read loop's part of an open: it refuses what nobody could
@@ -325,7 +336,7 @@ func (c *Conn) admit(m *channelOpenMsg) (handlers []*openHandler, reason OpenRea
 	switch {
 	case len(handlers) == 0:
 		return nil, UnknownChannelType, "unknown channel type"
-	case c.deciding >= maxDeciding || len(c.channels)+c.deciding >= c.config.MaxChannels:
+	case c.deciding+c.answering >= maxDeciding || len(c.channels)+c.deciding >= c.config.MaxChannels:
 		return nil, ResourceShortage, "too many channels"
 	case m.MaxPacket == 0:
 		return nil, ConnectFailed, "maximum packet size is 0"

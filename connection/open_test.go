@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -338,5 +339,63 @@ func TestPeerThatOpensAndDoesNotReadIsStopped(t *testing.T) {
 			require.ErrorAs(t, c.Wait(), new(*connection.KeepAliveError))
 			require.NotZero(t, theirs.out.length())
 		})
+	})
+}
+
+// flooded returns a connection that can send nothing, and whose handler of opens
+// is decide, with an open for it.
+func flooded(t *testing.T, decide connection.OpenFunc) (c *connection.Conn, p *peer, open []byte) {
+	c, p = start(t, nil)
+	c.HandleOpen("x", decide)
+	p.fill(c)
+	return c, p, marshal(&openMsg{Type: "x", Sender: 7, Window: 10, MaxPacket: 10, Extra: make([]byte, 10_000)})
+}
+
+func accept(_ context.Context, o *connection.Open) { _, _ = o.Accept(nil) }
+
+// C12 and P16: so is one whose opens a handler decides, however it does.
+func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
+	for name, decide := range map[string]connection.OpenFunc{
+		"undecided": func(context.Context, *connection.Open) {},
+		"rejected":  func(_ context.Context, o *connection.Open) { _ = o.Reject(connection.Prohibited, "no") },
+		"accepted":  accept,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p, open := flooded(t, decide)
+				p.out.setLimit(1000)
+				goroutines, memory := runtime.NumGoroutine(), heap()
+				go func() {
+					for range 20_000 {
+						if p.WritePacket(open) != nil {
+							return
+						}
+					}
+				}()
+				synctest.Wait()
+				require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+257)
+				require.Less(t, heap()-memory, int64(8<<20))
+				require.NoError(t, c.Close())
+			})
+		})
+	}
+}
+
+// C7 and C12: closing channels of which it has not heard yet, whose numbers it
+// guesses, makes no room for more of them.
+func TestChannelsClosedBeforeTheyAreConfirmedAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p, open := flooded(t, accept)
+		goroutines := runtime.NumGoroutine()
+		for guess := range uint32(1000) {
+			if p.WritePacket(open) != nil {
+				break // it has guessed wrong, for there were no more
+			}
+			synctest.Wait()
+			p.send(&closeMsg{guess})
+			synctest.Wait()
+		}
+		require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+256)
+		require.NoError(t, c.Close())
 	})
 }
