@@ -27,11 +27,11 @@ var waitsNever = map[string]string{
 		gate.Opened gate.WritePacket gate.WritePackets`,
 	"transport": `
 		Client FixedHostKey HostKeyFunc.VerifyHostKey fixedHostKey.HostKeyAlgorithms fixedHostKey.VerifyHostKey
-		Conn.Close Conn.Done Conn.Extension Conn.HostKey Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State`,
+		Conn.Close Conn.Done Conn.Extension Conn.HostKeyProof Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State`,
 	"userauth": `
 		None Password PasswordFunc PasswordChange PublicKeys PublicKeysFunc InsecureSHA1 Agent KeyboardInteractive
 		Hostbased GSSAPIWithMIC Choose KeyName Reply.Allows
-		Exchange.Allowed Exchange.Extension Exchange.HostKey Exchange.LastKey Exchange.Name Exchange.Probes
+		Exchange.Allowed Exchange.Extension Exchange.HostKeyProof Exchange.LastKey Exchange.Name Exchange.Probes
 		Exchange.Record Exchange.SessionID Exchange.SignedData Exchange.Tried Exchange.User
 		none.Name passwords.Name passwords.Names publicKeys.Name keyboardInteractive.Name hostbased.Name
 		gssapi.Name choose.Name`,
