@@ -46,19 +46,21 @@ var waits = waittest.Calls{
 		}
 	},
 
-	"Session.Setenv":                    onSession(true, setenv),
-	"Session.Setenv, for its turn":      behind(true, setenv, setenv),
-	"Session.RequestPTY":                onSession(true, func(s *channel.Session, ctx context.Context) error { return s.RequestPTY(ctx, channel.PTY{}) }),
-	"Session.Signal":                    onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Signal(ctx, ssh.SIGTERM) }),
-	"Session.Resize":                    onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Resize(ctx, channel.Size{}) }),
-	"Session.Exec":                      onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Exec(ctx, "x") }),
-	"Session.Exec, for its turn":        behind(true, setenv, func(s *channel.Session, ctx context.Context) error { return s.Exec(ctx, "x") }),
-	"Session.Start, for room":           onSession(true, startCommand),
-	"Session.Start, for the answer":     onSession(false, startCommand),
-	"Session.Shell, for room":           onSession(true, (*channel.Session).Shell),
-	"Session.Shell, for the answer":     onSession(false, (*channel.Session).Shell),
-	"Session.Subsystem, for room":       onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
-	"Session.Subsystem, for the answer": onSession(false, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
+	"Session.Setenv":                     onSession(true, setenv),
+	"Session.Setenv, for its turn":       behind(true, setenv, setenv),
+	"Session.ForwardAgent":               onSession(true, forwardAgent),
+	"Session.ForwardAgent, for its turn": behind(true, setenv, forwardAgent),
+	"Session.RequestPTY":                 onSession(true, func(s *channel.Session, ctx context.Context) error { return s.RequestPTY(ctx, channel.PTY{}) }),
+	"Session.Signal":                     onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Signal(ctx, ssh.SIGTERM) }),
+	"Session.Resize":                     onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Resize(ctx, channel.Size{}) }),
+	"Session.Exec":                       onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Exec(ctx, "x") }),
+	"Session.Exec, for its turn":         behind(true, setenv, func(s *channel.Session, ctx context.Context) error { return s.Exec(ctx, "x") }),
+	"Session.Start, for room":            onSession(true, startCommand),
+	"Session.Start, for the answer":      onSession(false, startCommand),
+	"Session.Shell, for room":            onSession(true, (*channel.Session).Shell),
+	"Session.Shell, for the answer":      onSession(false, (*channel.Session).Shell),
+	"Session.Subsystem, for room":        onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
+	"Session.Subsystem, for the answer":  onSession(false, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
 	"Session.Started": onSession(false, func(s *channel.Session, ctx context.Context) error {
 		if err := s.Exec(context.Background(), "x"); err != nil {
 			return err
@@ -87,6 +89,10 @@ func listenTCP(c *connection.Conn, ctx context.Context) error {
 }
 
 func setenv(s *channel.Session, ctx context.Context) error { return s.Setenv(ctx, "A", "b") }
+
+func forwardAgent(s *channel.Session, ctx context.Context) error {
+	return s.ForwardAgent(ctx, func(context.Context) (net.Conn, error) { return nil, net.ErrClosed })
+}
 
 func startCommand(s *channel.Session, ctx context.Context) error { return s.Start(ctx, "x") }
 

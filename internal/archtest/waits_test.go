@@ -35,6 +35,10 @@ var waitsNever = map[string]string{
 		Exchange.Record Exchange.SessionID Exchange.SignedData Exchange.Tried Exchange.User
 		none.Name passwords.Name passwords.Names publicKeys.Name keyboardInteractive.Name hostbased.Name
 		gssapi.Name choose.Name`,
+	"userauth/identity": `
+		AgentSocket InProcess SystemAgent Forwarded Method
+		method.Name key.PublicKey key.Algorithms key.Interactive
+		agentKey.PublicKey agentKey.Algorithms agentKey.Interactive pipe.LocalAddr pipe.RemoteAddr`,
 	"connection": `
 		New Conn.Close Conn.Done Conn.HandleOpen Conn.HandleRequest Open.ExtraData Open.Type
 		Channel.AtEOF Channel.Close Channel.CloseRead Channel.CloseWrite Channel.Done Channel.Stderr

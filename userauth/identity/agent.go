@@ -206,7 +206,7 @@ func (r *replies) Read(p []byte) (int, error) {
 func readReply(conn io.Reader) ([]byte, error) {
 	message := make([]byte, 4)
 	if _, err := io.ReadFull(conn, message); err != nil {
-		return nil, err
+		return nil, unexpected(err)
 	}
 	length := uint32(message[0])<<24 | uint32(message[1])<<16 | uint32(message[2])<<8 | uint32(message[3])
 	if length == 0 || length > maxAgentReply {
@@ -214,8 +214,13 @@ func readReply(conn io.Reader) ([]byte, error) {
 	}
 	message = append(message, make([]byte, length)...)
 	_, err := io.ReadFull(conn, message[4:])
+	return message, unexpected(err)
+}
+
+// unexpected makes an end of what it is: an answer was due.
+func unexpected(err error) error {
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+		return io.ErrUnexpectedEOF
 	}
-	return message, err
+	return err
 }
