@@ -31,7 +31,9 @@ type Cmd struct {
 	Stdin io.Reader
 
 	// Stdout and Stderr get the command's output; nil drops it. If both are
-	// the same writer, only one goroutine at a time calls Write.
+	// the same writer, only one goroutine at a time calls Write. Wait returns
+	// when no call of Write is left, but for one that takes more than 50 ms
+	// after the session was closed because the context has ended.
 	Stdout io.Writer
 	Stderr io.Writer
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,8 +167,8 @@ func TestLateWait(t *testing.T) {
 	})
 }
 
-// A writer that takes no more keeps Wait no longer than WaitDelay, and what it
-// has got is not taken for all there was.
+// A writer that takes no more keeps Wait no longer than WaitDelay and 50 ms, and
+// what it has got is not taken for all there was.
 func TestWriterThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -178,7 +179,7 @@ func TestWriterThatIsStuck(t *testing.T) {
 		cmd.Stdout = w
 		begin := time.Now()
 		err := cmd.Run()
-		require.Equal(t, time.Minute+2*time.Second, time.Since(begin))
+		require.Equal(t, time.Minute+2*time.Second+50*time.Millisecond, time.Since(begin))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "not copied to its end")
 	})
@@ -214,4 +215,38 @@ func TestCloseOfTheClientDuringACommand(t *testing.T) {
 		require.LessOrEqual(t, time.Since(begin), 100*time.Millisecond)
 		require.NoError(t, client.Wait())
 	})
+}
+
+// Whoever has a bytes.Buffer reads it when Run has returned, however it ended.
+func TestNothingIsWrittenAfterRunHasReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := inMemory(t, map[string]sshtest.HandlerFunc{"flood": func(x *sshtest.Session) int {
+			for {
+				if _, err := x.Stdout.Write(make([]byte, 1000)); err != nil {
+					return -1
+				}
+			}
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := client.Command(ctx, "flood")
+		w := &slowWriter{}
+		cmd.Stdout, cmd.WaitDelay = w, 500*time.Microsecond
+		require.ErrorIs(t, cmd.Run(), context.DeadlineExceeded)
+		require.NotZero(t, w.begun.Load())
+		require.Equal(t, w.begun.Load(), w.done.Load(), "a Write was under way")
+		before := w.begun.Load()
+		time.Sleep(time.Minute)
+		require.Equal(t, before, w.begun.Load())
+	})
+}
+
+// slowWriter takes its time, and counts its calls.
+type slowWriter struct{ begun, done atomic.Int64 }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	w.begun.Add(1)
+	time.Sleep(7 * time.Millisecond)
+	w.done.Add(1)
+	return len(p), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nacre-ssh/nacre/channel"
 )
@@ -96,20 +97,29 @@ func (c *Cmd) copyInput() {
 // errNotCopied is output that a writer has not taken in time.
 var errNotCopied = errors.New("nacre: the command's output was not copied to its end")
 
-// waitCopying waits for the output, unless the session was given up, and
-// returns the first error of the caller's writers and reader.
-func (c *Cmd) waitCopying() error {
-	var first error
-	for range c.streams.copies {
+// copyGrace is how long a writer may take over what it has in hand when the
+// session is given up.
+const copyGrace = 50 * time.Millisecond
+
+// waitCopying waits for the output, and returns the first error of the caller's
+// writers and reader. If the session was given up, there is no more output, and
+// the copies end as soon as the writers return: callers use these afterwards.
+func (c *Cmd) waitCopying() (first error) {
+	givenUp := c.running.Done()
+	var late <-chan time.Time
+	for left := c.streams.copies; left > 0; {
 		var err error
 		select {
 		case err = <-c.streams.results:
-		case <-c.running.Done():
-			select {
-			case err = <-c.streams.results:
-			default:
-				err = errNotCopied
-			}
+			left--
+		case <-givenUp:
+			c.Session.Close()
+			givenUp, late = nil, time.After(copyGrace)
+		case <-late:
+			left, err = 0, errNotCopied
+		}
+		if givenUp == nil && errors.Is(err, net.ErrClosed) {
+			err = errNotCopied
 		}
 		if first == nil {
 			first = err
