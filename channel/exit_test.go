@@ -221,6 +221,27 @@ func TestStatusAndEOFBeforeTheConnectionWasLostAreEnough(t *testing.T) {
 	})
 }
 
+// C8: unless it has sent more behind the EOF, which nobody can read.
+func TestDataAfterEOFAreMissing(t *testing.T) {
+	for name, end := range map[string]func(p *peer, id uint32){
+		"channel closed":  func(p *peer, id uint32) { p.send(closeMsg{id}) },
+		"connection lost": func(p *peer, _ uint32) { p.lose(os.ErrPermission) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t)
+				s, id := p.command(c)
+				p.send(dataMsg{id, []byte("out")}, requestMsg{id, "exit-status", false, u32(0)}, eofMsg{id}, dataMsg{id, []byte("more")})
+				end(p, id)
+				require.ErrorContains(t, s.Wait(t.Context()), "its output may not be whole")
+				out, err := io.ReadAll(s)
+				require.NoError(t, err)
+				require.Equal(t, "out", string(out))
+			})
+		})
+	}
+}
+
 // The first answer may be that of the end: paramiko's server, which is
 // threaded, can run a short command and close the channel before it says that
 // it will run it.

@@ -222,12 +222,12 @@ func (c *Channel) endSending(why error) {
 // [Channel.Close] it stays open until the peer answers.
 func (c *Channel) Done() <-chan struct{} { return c.done }
 
-// AtEOF tells whether the peer has said that it sends no more data. All that it
-// sent can be read then, whatever becomes of the connection.
+// AtEOF tells whether the peer has said that it sends no more data, and has kept
+// to it. All that it sent can be read then, whatever becomes of the connection.
 func (c *Channel) AtEOF() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.eof
+	return c.eof && !c.afterEOF
 }
 
 // Wait blocks until [Channel.Done] is closed, or until our own [Channel.Close],

@@ -73,12 +73,17 @@ func (c *Conn) dispatchChannel(packet []byte) error {
 		return ch.receiveAdjust(binary.BigEndian.Uint32(body))
 	case msgChannelData, msgChannelExtendedData:
 		return ch.handleData(number, body)
+	case msgChannelRequest:
+		return ch.handleRequest(packet)
+	}
+	if len(body) > 0 {
+		return protocolErrorf("message %d with %d bytes too many", number, len(body))
+	}
+	switch number {
 	case msgChannelEOF:
 		ch.receiveEOF()
 	case msgChannelClose:
 		ch.handleClose()
-	case msgChannelRequest:
-		return ch.handleRequest(packet)
 	case msgChannelSuccess, msgChannelFailure:
 		c.out.receiveReply(&ch.replies, number == msgChannelSuccess, nil)
 	}
