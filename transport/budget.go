@@ -6,42 +6,26 @@ import (
 	"time"
 )
 
-// budget is the time that a server which has not granted access may still have
-// us wait. Its clock runs while a call does, so that nobody is hurried by it but
-// the server.
+// budget is the time that a server may still have us wait. Its clock runs while
+// a call does, so that nobody is hurried by it but the server.
 type budget struct {
 	mu      sync.Mutex
-	left    time.Duration // at since; of Config.LoginTimeout
+	left    time.Duration // at since
 	since   time.Time     // when the first of the calls that wait began to
 	waiting int           // how many there are
 	clock   *time.Timer   // runs while there are any
-	closed  bool          // access was granted, or the connection has ended
+	over    func()        // ends the connection
+	spent   bool          // and was called
+	closed  bool          // nothing is charged any more
 }
 
-// close stops the clock for good.
-func (b *budget) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
-	if b.clock != nil {
-		b.clock.Stop()
-		b.clock = nil
-	}
+// init is called before the budget is used. A negative limit is none.
+func (b *budget) init(limit time.Duration, over func()) {
+	b.left, b.over, b.closed = limit, over, limit < 0
 }
 
-func (b *budget) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}
-
-// startWaiting is called before anything that may wait for the server. Once it
-// has granted access, that costs next to nothing.
-func (c *Conn) startWaiting() {
-	if c.authed.Load() || c.config.LoginTimeout < 0 {
-		return
-	}
-	b := &c.budget
+// start is called before a wait, and stop after it.
+func (b *budget) start() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiting++; b.waiting > 1 || b.closed {
@@ -52,19 +36,10 @@ func (c *Conn) startWaiting() {
 		b.clock.Reset(b.left)
 		return
 	}
-	b.clock = time.AfterFunc(b.left, func() {
-		if !b.isClosed() {
-			c.fail(c.overBudget("LoginTimeout", c.config.LoginTimeout))
-		}
-	})
+	b.clock = time.AfterFunc(b.left, b.expire)
 }
 
-// stopWaiting is called after it.
-func (c *Conn) stopWaiting() {
-	if c.authed.Load() || c.config.LoginTimeout < 0 {
-		return
-	}
-	b := &c.budget
+func (b *budget) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiting--; b.waiting > 0 || b.closed {
@@ -72,6 +47,47 @@ func (c *Conn) stopWaiting() {
 	}
 	b.clock.Stop()
 	b.left -= time.Since(b.since)
+}
+
+// expire ends the connection, unless the budget was closed just before.
+func (b *budget) expire() {
+	b.mu.Lock()
+	b.spent = !b.closed
+	b.closed = true
+	spent := b.spent
+	b.mu.Unlock()
+	if spent {
+		b.over()
+	}
+}
+
+// close stops the clock for good. It tells whether that comes too late.
+func (b *budget) close() (spent bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.clock != nil {
+		b.clock.Stop()
+		b.clock = nil
+	}
+	return b.spent
+}
+
+// startWaiting is called before anything that may wait for the server. Once it
+// has granted access, that costs next to nothing.
+func (c *Conn) startWaiting() {
+	if !c.authed.Load() {
+		c.handshake.start()
+		c.login.start()
+	}
+}
+
+// stopWaiting is called after it.
+func (c *Conn) stopWaiting() {
+	if !c.authed.Load() {
+		c.handshake.stop()
+		c.login.stop()
+	}
 }
 
 // next returns the next packet. Until the server has granted access, all that it

@@ -133,7 +133,7 @@ func TestWriteThatTheServerDoesNotTakeCountsAgainstTheLogin(t *testing.T) {
 func TestOnlyTheServersTimeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := transport.Config{
-			HandshakeTimeout: -1, LoginTimeout: time.Minute,
+			LoginTimeout: time.Minute,
 			HostKey: transport.HostKeyFunc(func(context.Context, string, net.Addr, ssh.PublicKey) error {
 				time.Sleep(time.Hour) // somebody compares fingerprints
 				return nil
@@ -162,6 +162,29 @@ func TestOnlyTheServersTimeCounts(t *testing.T) {
 			}
 		}
 		require.Equal(t, 41*time.Second, waited, "and the handshake 19")
+	})
+}
+
+// The clock of HandshakeTimeout goes on, where the verifier has stopped it.
+func TestServerThatStallsAfterTheVerifierSpendsTheRestOfTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := transport.Config{
+			HandshakeTimeout: 30 * time.Second,
+			HostKey: transport.HostKeyFunc(func(context.Context, string, net.Addr, ssh.PublicKey) error {
+				time.Sleep(time.Hour)
+				return nil
+			}),
+		}
+		c := client(t, config, func(p *sshtest.Peer) {
+			time.Sleep(20 * time.Second)
+			p.Lax = true
+			p.Instead(21, []byte{2, 0, 0, 0, 0}) // IGNORE for NEWKEYS
+			p.Handshake()
+			p.Drain()
+		})
+		start := time.Now()
+		requireBudget(t, c.Handshake(t.Context()), "key exchange", "HandshakeTimeout", "30s")
+		require.Equal(t, 30*time.Second+time.Hour, time.Since(start))
 	})
 }
 

@@ -60,8 +60,9 @@ type Config struct {
 	WaitForVersion bool
 
 	// HandshakeTimeout bounds the handshake, and each key re-exchange: 0 is 2
-	// minutes, negative is no bound. What HostKey takes counts, and its context
-	// ends then: a verifier that asks a person may want more.
+	// minutes, negative is no bound. It counts the time in which the server is
+	// waited for, and not what HostKey takes: that ends with the context of
+	// Handshake.
 	HandshakeTimeout time.Duration
 
 	// What the server may take from the beginning of Handshake until it has said

@@ -38,7 +38,7 @@ func proof(algorithm string, key, signature []byte) *keyExchange {
 // Proven tells whether a server with that key and signature would be believed.
 func Proven(algorithm string, key, signature []byte, c net.Conn) error {
 	anyKey := HostKeyFunc(func(context.Context, string, net.Addr, ssh.PublicKey) error { return nil })
-	t := Client(c, &Config{HostKey: anyKey, LoginTimeout: -1})
+	t := Client(c, &Config{HostKey: anyKey, HandshakeTimeout: -1, LoginTimeout: -1})
 	return t.verifyHost(context.Background(), proof(algorithm, key, signature))
 }
 

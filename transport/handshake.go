@@ -19,21 +19,9 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 		c.fail(err)
 		return err
 	}
-	bounded := ctx
-	if t := c.config.HandshakeTimeout; t > 0 {
-		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, t)
-		defer cancel()
-	}
-	stop := context.AfterFunc(bounded, func() {
-		if ctx.Err() != nil {
-			c.fail(contextError(ctx))
-		} else {
-			c.fail(c.overBudget("HandshakeTimeout", c.config.HandshakeTimeout))
-		}
-	})
-	stage, err := c.firstExchange(bounded)
-	if !stop() {
+	stop := context.AfterFunc(ctx, func() { c.fail(contextError(ctx)) })
+	stage, err := c.firstExchange(ctx)
+	if spent := c.handshake.close(); !stop() || spent {
 		<-c.done
 		err = c.final.cause
 	}

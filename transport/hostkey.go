@@ -21,9 +21,10 @@ import (
 // holds the private key and before anything secret is sent. addr is
 // Config.Addr, remote the address of the connection below. The key is a
 // *ssh.Certificate if the server has shown one, of which nothing but the proof
-// of possession has been checked. ctx ends with that of Handshake, with its
-// timeout and with Close. Nobody reads meanwhile: that the server has gone is
-// found afterwards.
+// of possession has been checked. ctx ends with that of Handshake and with
+// Close, and with nothing else: no timeout of the Config runs meanwhile, since a
+// person may have to be asked. Nobody reads either: that the server has gone,
+// which gives a client a minute or two to log in, is found afterwards.
 type HostKeyVerifier interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }

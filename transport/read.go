@@ -191,7 +191,7 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 func (c *Conn) checkUpper(n byte) error {
 	if n == msgAuthSuccess {
 		c.authed.Store(true)
-		c.budget.close()
+		c.login.close()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -46,10 +46,11 @@ type Conn struct {
 
 	anticipated *anticipation // between greet and the server's KEXINIT; of the reader
 
-	r      readHalf
-	w      writeHalf
-	owed   owedQueue
-	budget budget
+	r    readHalf
+	w    writeHalf
+	owed owedQueue
+
+	handshake, login budget // HandshakeTimeout, of the first exchange, and LoginTimeout
 
 	authed    atomic.Bool   // SSH_MSG_USERAUTH_SUCCESS has passed
 	delivered atomic.Uint32 // sequence number of what ReadPacket has returned last
@@ -80,7 +81,10 @@ func Client(c net.Conn, config *Config) *Conn {
 	t.r.init(c, t.config.MaxPacket)
 	t.w.init(c)
 	t.owed.init()
-	t.budget.left = t.config.LoginTimeout
+	t.handshake.init(t.config.HandshakeTimeout, func() {
+		t.fail(t.overBudget("HandshakeTimeout", t.config.HandshakeTimeout))
+	})
+	t.login.init(t.config.LoginTimeout, func() { t.fail(t.overBudget("LoginTimeout", t.config.LoginTimeout)) })
 	return t
 }
 
@@ -190,7 +194,8 @@ func (c *Conn) fail(cause error) {
 		close(c.done)
 		c.conn.Close()
 		c.owed.close()
-		c.budget.close()
+		c.handshake.close()
+		c.login.close()
 		c.endExchange()
 	})
 }
