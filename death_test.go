@@ -196,7 +196,7 @@ func gone(err error) bool {
 func TestDeathOfAConnection(t *testing.T) {
 	for name, death := range deaths {
 		t.Run(name, func(t *testing.T) {
-			p := newPatient(t, 100*time.Millisecond)
+			p := newPatient(t, time.Second)
 			waiting := p.waiting(t)
 			partial := p.Command(t.Context(), "echo partial; echo more >&2; sleep 1000")
 			printed := make(chan struct{})
@@ -213,7 +213,7 @@ func TestDeathOfAConnection(t *testing.T) {
 					require.ErrorIs(t, err, cause, name)
 					require.ErrorIs(t, err, net.ErrClosed, name)
 					require.NotErrorIs(t, err, io.EOF, name)
-				case <-time.After(time.Second):
+				case <-time.After(hang):
 					t.Fatalf("%s still waits", name)
 				}
 			}
@@ -263,7 +263,7 @@ func TestPeerThatReadsNothing(t *testing.T) {
 			}
 			stall(t, p)
 			for full := false; !full; {
-				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				full = p.Conn().Flush(ctx) != nil
 				cancel()
 			}
@@ -307,10 +307,13 @@ func (p *patient) flood(t *testing.T) <-chan error {
 	return done
 }
 
-// soon runs a call that must not take long, and checks its error.
+// hang is how long no call takes, whatever else the machine does.
+const hang = time.Minute
+
+// soon runs a call that must not hang, and checks its error. The tables of
+// waits_test.go say how long it may take, by a clock that nothing disturbs.
 func soon(t *testing.T, name string, call func() error, want ...error) {
 	t.Helper()
-	begin := time.Now()
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	select {
@@ -321,8 +324,7 @@ func soon(t *testing.T, name string, call func() error, want ...error) {
 		for _, want := range want {
 			require.ErrorIs(t, err, want, name)
 		}
-		require.Less(t, time.Since(begin), time.Second, name)
-	case <-time.After(10 * time.Second):
+	case <-time.After(hang):
 		t.Fatalf("%s still waits", name)
 	}
 }

@@ -315,7 +315,7 @@ func TestServerThatTakesTooMuchIsNotTriedAgain(t *testing.T) {
 			s := sshtest.OpenSSH(t, nil)
 			c := remembering(s, &nacre.ServerState{KeyExchanges: []string{"curve25519-sha256"}})
 			c.Transport = limit
-			_, connections := counting(c)
+			_, connections := counting(c, shortWay)
 			_, err := nacre.Dial(t.Context(), s.Target, c)
 			require.False(t, phase(t, op, err).Timeout())
 			require.ErrorAs(t, err, new(*transport.BudgetError))

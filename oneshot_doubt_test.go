@@ -39,7 +39,7 @@ func TestInputSurvivesASecondConnection(t *testing.T) {
 	} {
 		c := remembering(s, &nacre.ServerState{Key: userauth.KeyName(wrong.PublicKey()), KeyOnly: true})
 		c.Auth = []userauth.Method{userauth.PublicKeys(wrong), userauth.PublicKeys(s.Signer)}
-		_, connections := counting(c)
+		_, connections := counting(c, shortWay)
 		cmd := nacre.Command(t.Context(), s.Target, c, "cat")
 		cmd.Stdin = in()
 		out, err := cmd.Output()
@@ -75,7 +75,7 @@ func TestFewTriesAreEnoughIfTheyAreInOrder(t *testing.T) {
 	wrong := wrongKeys(t, 5)
 	c := config(s)
 	c.Auth = []userauth.Method{userauth.PublicKeys(append(append(wrong[:3:3], s.Signer), wrong[3:]...)...)}
-	_, connections := counting(c)
+	_, connections := counting(c, shortWay)
 	client, err := nacre.Dial(t.Context(), s.Target, c)
 	require.NoError(t, err)
 	client.Close()
@@ -113,7 +113,7 @@ func TestWhoIsRefusedDoesNotComeAgain(t *testing.T) {
 			} else {
 				c.AuthTrace = func(userauth.Attempt) { asked++ }
 			}
-			_, connections := counting(c)
+			_, connections := counting(c, shortWay)
 			err := nacre.Command(t.Context(), s.Target, c, "true").Run()
 			require.ErrorAs(t, err, new(*userauth.Error))
 			require.NotErrorAs(t, err, new(*nacre.UncertainError), "the server has said that it is over")
@@ -129,7 +129,7 @@ func TestServerThatDoesNotBearEarlyPacketsIsSpared(t *testing.T) {
 	wrong := wrongKeys(t, 1)[0]
 	c := remembering(s, &nacre.ServerState{Key: userauth.KeyName(wrong.PublicKey()), KeyOnly: true})
 	c.Auth = []userauth.Method{userauth.PublicKeys(wrong), userauth.PublicKeys(s.Signer)}
-	_, connections := counting(c)
+	_, connections := counting(c, shortWay)
 	requireOneRun(t, s, c)
 	require.Equal(t, 2, connections())
 	state, _ := c.Memory.Get(s.Target)

@@ -3,6 +3,7 @@ package nacre_test
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,8 @@ import (
 
 // counting has a config's connections go through a slow link, and returns what
 // counts the round trips of the latest one, and the connections.
-func counting(c *nacre.Config) (roundTrips, connections func() int) {
-	link := &sshtest.Link{RTT: 100 * time.Millisecond}
+func counting(c *nacre.Config, rtt time.Duration) (roundTrips, connections func() int) {
+	link := &sshtest.Link{RTT: rtt}
 	dial := c.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -47,6 +48,20 @@ func counting(c *nacre.Config) (roundTrips, connections func() int) {
 	return locked(func() int { return conns[len(conns)-1].RoundTrips() }), locked(func() int { return len(conns) })
 }
 
+// shortWay and longWay are round trips. The count is too high where a server takes
+// longer to answer, as a daemon may on a machine that has much else to do.
+const shortWay, longWay = 100 * time.Millisecond, 2 * time.Second
+
+// requireTrips checks what count returns for a short way and, if that is not
+// what is wanted, for a long one.
+func requireTrips(t *testing.T, want []int, count func(rtt time.Duration) []int) {
+	t.Helper()
+	if slices.Equal(want, count(shortWay)) {
+		return
+	}
+	require.Equal(t, want, count(longWay))
+}
+
 // oneShot runs a command on a target that is not connected, and returns the
 // round trips that this took, from a connection that has just been dialled to
 // the command's status.
@@ -69,13 +84,14 @@ func TestRoundTripsOfACommand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.server()
-			c := config(s)
-			roundTrips, connections := counting(c)
-			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
-			require.Equal(t, test.warm, oneShot(t, s, c, roundTrips))
-			require.Equal(t, 2, connections())
-			c.Memory = nacre.NoMemory{}
-			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
+			requireTrips(t, []int{test.cold, test.warm, test.cold}, func(rtt time.Duration) (trips []int) {
+				c := config(s)
+				roundTrips, connections := counting(c, rtt)
+				trips = append(trips, oneShot(t, s, c, roundTrips), oneShot(t, s, c, roundTrips))
+				require.Equal(t, 2, connections())
+				c.Memory = nacre.NoMemory{}
+				return append(trips, oneShot(t, s, c, roundTrips))
+			})
 		})
 	}
 }
@@ -92,18 +108,25 @@ func TestRoundTripsOfDialAndCommands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.server()
-			c := config(s)
-			roundTrips, _ := counting(c)
+			var want []int
 			for _, dialling := range []int{test.cold, test.warm} {
-				client, err := nacre.Dial(t.Context(), s.Target, c)
-				require.NoError(t, err)
-				require.Equal(t, dialling, roundTrips())
-				require.NoError(t, client.Command(t.Context(), "true").Run())
-				require.Equal(t, dialling+test.command, roundTrips())
-				require.NoError(t, client.Command(t.Context(), "true").Run())
-				require.Equal(t, dialling+test.command+test.commands, roundTrips())
-				client.Close()
+				want = append(want, dialling, dialling+test.command, dialling+test.command+test.commands)
 			}
+			requireTrips(t, want, func(rtt time.Duration) (trips []int) {
+				c := config(s)
+				roundTrips, _ := counting(c, rtt)
+				for range 2 {
+					client, err := nacre.Dial(t.Context(), s.Target, c)
+					require.NoError(t, err)
+					trips = append(trips, roundTrips())
+					for range 2 {
+						require.NoError(t, client.Command(t.Context(), "true").Run())
+						trips = append(trips, roundTrips())
+					}
+					client.Close()
+				}
+				return trips
+			})
 		})
 	}
 }
@@ -121,16 +144,19 @@ func TestRoundTripsOfWhatGoesWithACommand(t *testing.T) {
 			"replaced variable": {func(cmd *nacre.Cmd) { cmd.Env, cmd.EnvFallback = []string{"REFUSED=1"}, true }, 1},
 		} {
 			t.Run(name, func(t *testing.T) {
-				c := config(s)
-				roundTrips, _ := counting(c)
-				for _, want := range []int{3, 2} {
-					cmd := nacre.Command(t.Context(), s.Target, c, "echo hello $REFUSED")
-					test.change(cmd)
-					out, err := cmd.Output()
-					require.NoError(t, err)
-					require.Contains(t, string(out), "hello")
-					require.Equal(t, want+test.more, roundTrips())
-				}
+				requireTrips(t, []int{3 + test.more, 2 + test.more}, func(rtt time.Duration) (trips []int) {
+					c := config(s)
+					roundTrips, _ := counting(c, rtt)
+					for range 2 {
+						cmd := nacre.Command(t.Context(), s.Target, c, "echo hello $REFUSED")
+						test.change(cmd)
+						out, err := cmd.Output()
+						require.NoError(t, err)
+						require.Contains(t, string(out), "hello")
+						trips = append(trips, roundTrips())
+					}
+					return trips
+				})
 			})
 		}
 	})
@@ -148,16 +174,17 @@ func TestRoundTripsOfSeveralKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.server()
-			c := config(s)
 			var signers []ssh.Signer
 			for range 3 {
 				signers = append(signers, sshtest.NewSigner(t, ssh.KeyAlgoED25519))
 			}
 			signers = append(signers, s.Signer, sshtest.NewSigner(t, ssh.KeyAlgoED25519))
-			c.Auth = []userauth.Method{userauth.PublicKeys(signers...)}
-			roundTrips, _ := counting(c)
-			require.Equal(t, test.cold, oneShot(t, s, c, roundTrips))
-			require.Equal(t, test.warm, oneShot(t, s, c, roundTrips))
+			requireTrips(t, []int{test.cold, test.warm}, func(rtt time.Duration) []int {
+				c := config(s)
+				c.Auth = []userauth.Method{userauth.PublicKeys(signers...)}
+				roundTrips, _ := counting(c, rtt)
+				return []int{oneShot(t, s, c, roundTrips), oneShot(t, s, c, roundTrips)}
+			})
 		})
 	}
 }
