@@ -148,6 +148,7 @@ func TestPipesThatAreClosedEarly(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 }
 
+// C17
 func TestOutputThatNobodyWants(t *testing.T) {
 	client := embedded(t, nil)
 	require.NoError(t, client.Command(t.Context(), "head -c 10000000 /dev/zero").Run())

@@ -191,7 +191,7 @@ func gone(err error) bool {
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// Every call that waits fails with the same first cause, none with an end that
+// P15 and C14: every call that waits fails with the same first cause, none with an end that
 // could be taken for a good one; what came before is delivered.
 func TestDeathOfAConnection(t *testing.T) {
 	for name, death := range deaths {
@@ -250,6 +250,7 @@ var stalled = map[string]func(p *patient, ctx context.Context) error{
 	"Flush":       func(p *patient, ctx context.Context) error { return p.Conn().Flush(ctx) },
 }
 
+// P15 and P16
 func TestPeerThatReadsNothing(t *testing.T) {
 	for name, stall := range map[string]func(t *testing.T, p *patient){
 		"cable that is cut":        deaths["cable that is cut"].die,

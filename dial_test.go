@@ -345,6 +345,7 @@ func TestContextOfDialEndsWithDial(t *testing.T) {
 	})
 }
 
+// H16
 func TestBanner(t *testing.T) {
 	s := sshtest.NewServer(t, &sshtest.Options{InMemory: true, Banner: "Be\x1b[2J good\r\nto it\n"})
 	var banner string

@@ -119,7 +119,7 @@ func TestPipes(t *testing.T) {
 	})
 }
 
-// The remote side writes while nobody there reads, and the other way round:
+// C17: the remote side writes while nobody there reads, and the other way round:
 // nothing may deadlock, and every byte arrives.
 func TestBulkBothWaysAtOnce(t *testing.T) {
 	onAll(t, func(t *testing.T, client *nacre.Client) {
@@ -133,6 +133,7 @@ func TestBulkBothWaysAtOnce(t *testing.T) {
 	})
 }
 
+// C17
 func TestWaitDoesNotHangOnUnreadStdin(t *testing.T) {
 	onAll(t, func(t *testing.T, client *nacre.Client) {
 		r, w := io.Pipe() // never written to, never closed before the end

@@ -48,6 +48,8 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// H11, for the two forms of a target. No process is ever started here: what is
+// refused might get into a command line of a ProxyCommand, or into a log.
 func TestTargetsThatAreNone(t *testing.T) {
 	bad := map[string][]string{
 		"no user":        {"host", "host:22", "@host", "[::1]:22", "::1", "ssh://host", "ssh://@host", ""},

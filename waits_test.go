@@ -111,6 +111,7 @@ var waits = waittest.Calls{
 	"outputPipe.WriteTo":             piped(func(p *pipes3) error { _, err := p.stdout.(io.WriterTo).WriteTo(io.Discard); return err }),
 }
 
+// C21
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
 // dials has Dial wait. A loss that Dial would notice is one that ends it.

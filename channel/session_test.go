@@ -95,6 +95,7 @@ func TestPayloadsOfRequests(t *testing.T) {
 	}
 }
 
+// C16
 func TestRefusalIsAnErrorOfStart(t *testing.T) {
 	environment := func(ctx context.Context, s *channel.Session) error { return s.Setenv(ctx, "NAME", "secret") }
 	for name, test := range map[string]struct {
@@ -179,6 +180,7 @@ func TestSessionRunsOneThing(t *testing.T) {
 	})
 }
 
+// C16
 func TestEndOfTheContext(t *testing.T) {
 	cause := errors.New("enough")
 	t.Run("in NewSession", func(t *testing.T) {

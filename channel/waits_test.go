@@ -71,6 +71,7 @@ var waits = waittest.Calls{
 	"Session.Wait":                  onSession(false, (*channel.Session).Wait),
 }
 
+// C21
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
 func newSession(c *connection.Conn, ctx context.Context) error {

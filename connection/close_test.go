@@ -71,6 +71,7 @@ var endings = map[string]struct {
 	},
 }
 
+// C21
 func TestEndOfTheConnectionReachesEveryCall(t *testing.T) {
 	for name, test := range endings {
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -202,4 +204,43 @@ func TestWriteThatIsMuchLargerThanTheWindowWaits(t *testing.T) {
 	require.ErrorContains(t, err, "timeout")
 	require.Len(t, expect[dataMsg](p).Data, 100)
 	p.quiet()
+}
+
+// C20: a consumer of 10 kB/s, of a peer that would send 1 GiB. It holds a window,
+// however long it takes: an hour here.
+func TestSlowConsumerHoldsAWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, nil)
+		p.out.setLimit(100_000)
+		ch, id := p.open(c, nil)
+		memory := heap()
+		go func() { // it sends what it may
+			data := make([]byte, 32<<10)
+			for granted := 2 << 20; ; {
+				for ; granted >= len(data); granted -= len(data) {
+					if p.WritePacket(marshal(&dataMsg{id, data})) != nil {
+						return
+					}
+				}
+				packet, err := p.ReadPacket()
+				var m adjustMsg
+				if err == nil && ssh.Unmarshal(packet, &m) == nil {
+					granted += int(m.Bytes)
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+		piece := make([]byte, 10_000)
+		for second := range 3600 {
+			_, err := io.ReadFull(ch, piece)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			if second%300 == 0 {
+				require.Less(t, heap()-memory, int64(10<<20))
+			}
+		}
+		require.NoError(t, c.Close())
+	})
 }

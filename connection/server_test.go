@@ -206,6 +206,7 @@ func openTo(tb testing.TB, c *connection.Conn, program string) *connection.Chann
 	return ch
 }
 
+// C17
 func TestCatBothWays(t *testing.T) {
 	for name, test := range map[string]struct {
 		config            connection.Config
@@ -231,6 +232,7 @@ func TestCatBothWays(t *testing.T) {
 	}
 }
 
+// C17
 func TestPeerThatFloodsBeforeItReads(t *testing.T) {
 	c, _ := serve(t, nil, 64<<10, 32<<10)
 	ch := openTo(t, c, "bulk before reading")
@@ -245,6 +247,7 @@ func TestPeerThatFloodsBeforeItReads(t *testing.T) {
 	require.True(t, bytes.Equal(pattern(bulk), got.Bytes()))
 }
 
+// C17
 func TestBothStreamsAtOnce(t *testing.T) {
 	c, _ := serve(t, &connection.Config{Window: 64 << 10}, 64<<10, 32<<10)
 	ch := openTo(t, c, "both streams")
@@ -262,6 +265,7 @@ func TestBothStreamsAtOnce(t *testing.T) {
 	require.True(t, bytes.Equal(want, got.value))
 }
 
+// C17
 func TestClosedStderrDoesNotStallStdout(t *testing.T) {
 	c, _ := serve(t, &connection.Config{Window: 64 << 10}, 64<<10, 32<<10)
 	ch := openTo(t, c, "both streams")

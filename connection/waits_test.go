@@ -78,6 +78,7 @@ var waits = waittest.Calls{
 	}, nil),
 }
 
+// C21
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
 func openChannel(c *connection.Conn, ctx context.Context) error {

@@ -198,6 +198,7 @@ func TestWindowGrowsNoMoreThanItPays(t *testing.T) {
 	}
 }
 
+// C20
 func TestSlowReaderKeepsTheFirstWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFlow(t, 100*time.Millisecond, nil)
@@ -210,6 +211,7 @@ func TestSlowReaderKeepsTheFirstWindow(t *testing.T) {
 	})
 }
 
+// C20
 func TestReaderThatBecomesSlowGetsTheFirstWindowAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFlow(t, 100*time.Millisecond, nil)

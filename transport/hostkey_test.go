@@ -272,7 +272,9 @@ func TestWeakAndAbsurdRSAKeys(t *testing.T) {
 	}
 }
 
-// K17: what SHA-1, CBC, RC4, DSA and group 1 are named is never offered.
+// K17: what SHA-1, CBC, RC4, DSA and group 1 are named is never offered. So P5,
+// which is about CBC, has nothing to attack; and P13 is about compression, which
+// is not implemented: P14.
 func TestOldAlgorithmsAreNotOffered(t *testing.T) {
 	m := offered(t, transport.Config{})
 	all := [][]string{m.Kex, m.HostKey, m.CipherIn, m.CipherOut, m.MACIn, m.MACOut}

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Bounds of RFC 4253 section 4.2 and, for the lines before the version, of
@@ -45,7 +46,9 @@ func parseVersion(line string) (string, error) {
 	if len(line) > maxVersion {
 		return "", protocolErrorf("version string longer than %d bytes: %q", maxVersion, clip(v))
 	}
-	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	// Programs show and log it. US-ASCII, which RFC 4253 section 4.2 has it in,
+	// is more than is asked for: some servers are proud of their name.
+	if strings.ContainsFunc(v, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
 		return "", protocolErrorf("control character in the version %q", v)
 	}
 	// "1.99" is a server that also speaks 1.x: RFC 4253 section 5.1.

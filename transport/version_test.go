@@ -40,6 +40,8 @@ func TestVersionsThatAreRefused(t *testing.T) {
 		"V5 NUL":                 {"SSH-2.0-x\x00y\r\n", `"SSH-2.0-x\x00y"`},
 		"V5 CR in the middle":    {"SSH-2.0-x\ry\r\n", `"SSH-2.0-x\ry"`},
 		"V5 two CRs":             {"SSH-2.0-x\r\r\n", `"SSH-2.0-x\r"`},
+		"V5 C1 control":          {"SSH-2.0-x\u009b2J\r\n", `"SSH-2.0-x\u009b2J"`},
+		"V5 bidi override":       {"SSH-2.0-x\u202ey\r\n", `"SSH-2.0-x\u202ey"`},
 		"V5 escape sequence":     {"SSH-2.0-\x1b[2J\a\r\n", `"SSH-2.0-\x1b[2J\a"`},
 		"V5 DEL":                 {"SSH-2.0-x\x7f\r\n", `\x7f`},
 		"V5 256 bytes":           {"SSH-2.0-" + strings.Repeat("v", 246) + "\r\n", "longer than 255 bytes"},
