@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/sshtest"
 )
 
 func TestMemoryForgetsWhatWasNotUsedForLongest(t *testing.T) {
@@ -108,4 +111,31 @@ func TestServerStateIsStoredAsJSON(t *testing.T) {
 	var loaded nacre.ServerState
 	require.NoError(t, json.Unmarshal(stored, &loaded))
 	require.Equal(t, state, loaded)
+}
+
+// What is remembered of a server has a bound, whatever it says, and none of it is
+// in its words.
+func TestServerCannotFillTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := scripted(t, func(p *sshtest.Peer) {
+			p.Version = "SSH-2.0-" + strings.Repeat("x", 200)
+			p.KexInit = func(m *sshtest.KexInitMsg) {
+				for i := range 200 {
+					m.Kex = append(m.Kex, strings.Repeat("x", i+1)+"@example.com")
+				}
+			}
+			p.Login()
+			p.Drain()
+		})
+		c.Memory = nacre.NewMemory(0)
+		client, err := nacre.Dial(t.Context(), s.Target, c)
+		require.NoError(t, err)
+		require.NoError(t, client.Close())
+		state, ok := c.Memory.Get(s.Target)
+		require.True(t, ok)
+		text, err := json.Marshal(state)
+		require.NoError(t, err)
+		require.Less(t, len(text), 512)
+		require.NotContains(t, string(text), "xxxx")
+	})
 }

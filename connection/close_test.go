@@ -312,7 +312,7 @@ func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 			p.send(&closeMsg{id})
 			<-ch.Done()
 			synctest.Wait()
-			require.Equal(t, before+i+1, runtime.NumGoroutine())
+			require.LessOrEqual(t, runtime.NumGoroutine(), before+i+1) // less, if one of another test has just ended
 		}
 	})
 }
