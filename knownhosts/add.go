@@ -61,8 +61,10 @@ func (d *DB) record(ctx context.Context, e *entry) (recorded []string, err error
 	if !supported(e.key.Type()) {
 		return nil, fmt.Errorf("knownhosts: key type %s cannot be written to known_hosts", quote(e.key.Type()))
 	}
-	d.adding.Lock()
-	defer d.adding.Unlock()
+	if err := d.adding.take(ctx); err != nil {
+		return nil, fmt.Errorf("knownhosts: waiting for others that record keys: %w", err)
+	}
+	defer d.adding.release()
 	if refusal := d.revocation(e.key); refusal != nil {
 		return nil, refusal
 	}
@@ -114,6 +116,9 @@ func (e *entry) appendTo(content []byte, file string) ([]byte, []line, error) {
 		missing []string
 		lines   []line
 	)
+	if l, ok := revoking(content, file, e.key); ok {
+		return nil, nil, &KeyError{Name: e.names[0], Kind: Revoked, Known: []Line{l}}
+	}
 	hash := e.hash || hasHashes(content)
 	next := 1 + bytes.Count(content, []byte("\n"))
 	if len(content) > 0 && content[len(content)-1] != '\n' {
@@ -182,6 +187,23 @@ func matching(content []byte, file, name string) []Line {
 		}
 	}
 	return found
+}
+
+// revoking returns the line that revokes a key.
+func revoking(content []byte, file string, key ssh.PublicKey) (Line, bool) {
+	number := 0
+	for text := range bytes.Lines(content) {
+		number++
+		if !bytes.Contains(text, []byte(markerRevoked)) {
+			continue
+		}
+		l, err := parseLine(string(trimLine(text, number)))
+		if err == nil && l.Marker == markerRevoked && index([]Line{l.Line}, key) == 0 {
+			l.File, l.Number = file, number
+			return l.Line, true
+		}
+	}
+	return Line{}, false
 }
 
 // recordable reports whether a line that begins with a name means just that

@@ -177,17 +177,10 @@ func places(lines []Line) string {
 
 // ask waits for its turn, and for an answer that is one.
 func (p *Policy) ask(ctx context.Context, q *Question) (yes bool, err error) {
-	p.mu.Lock()
-	if p.turn == nil {
-		p.turn = make(chan struct{}, 1)
+	if err := p.turn.take(ctx); err != nil {
+		return false, err
 	}
-	p.mu.Unlock()
-	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
+	defer p.turn.release()
 	prompt := p.Prompt
 	if prompt == nil {
 		prompt = Terminal(nil)

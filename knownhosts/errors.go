@@ -1,7 +1,6 @@
 package knownhosts
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -103,11 +102,12 @@ func (e *KeyError) Error() string {
 		}
 		text += e.because() + "; the server needs another key"
 	case BadCertificate:
-		text = "bad host certificate: " + text + e.because() + "; on record: " + list(e.Known)
+		text = "bad host certificate: " + text + e.because() + "; on record: " + list(e.Known) +
+			"; the authority has to certify the server's key for this name and time"
 	default:
 		text = "host key refused: " + text + e.because()
 	}
-	return "knownhosts: " + text
+	return oneLine("knownhosts: " + text)
 }
 
 func (e *KeyError) onRecord() string {
@@ -137,10 +137,11 @@ func (e *KeyError) remedy() string {
 			commands = append(commands, fmt.Sprintf("ssh-keygen -R '%s' -f '%s'", e.Name, l.File))
 		}
 	}
+	const onPurpose = "; if the host was given new keys on purpose, "
 	if len(commands) == 0 {
-		return ""
+		return onPurpose + "what is on record has to be edited"
 	}
-	return "; if the host was given new keys on purpose, remove the old ones: " + enumerate(commands)
+	return onPurpose + "remove the old ones: " + enumerate(commands)
 }
 
 func shellSafe(s string) bool {
@@ -154,8 +155,11 @@ func (e *KeyError) Unwrap() error { return e.Err }
 
 // join makes one error of two, either of which may be nil, on one line.
 func join(a, b error) error {
-	if a == nil || b == nil {
-		return errors.Join(a, b)
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
 	}
 	return fmt.Errorf("%w; %w", a, b)
 }
@@ -176,7 +180,7 @@ func (e *PinError) Error() string {
 			break
 		}
 	}
-	return text + ", but pinned: " + enumerate(e.Pins)
+	return oneLine(text + ", but pinned: " + enumerate(e.Pins) + "; compare the fingerprint with the server's own")
 }
 
 // LineError is a line of a known_hosts file that was passed over.
@@ -184,11 +188,13 @@ type LineError struct {
 	File   string // as it was named to [Load]
 	Number int    // counted from 1
 	Err    error  // why it was not understood
+
+	hosts matcher // that it is about; nil if that was not understood either
 }
 
 // Error returns the place and the reason.
 func (e *LineError) Error() string {
-	return "knownhosts: " + position(e.File, e.Number) + ": " + e.Err.Error()
+	return oneLine("knownhosts: " + position(e.File, e.Number) + ": " + e.Err.Error())
 }
 
 // Unwrap returns the reason.
@@ -237,6 +243,9 @@ func enumerate(items []string) string {
 	}
 	return strings.Join(items, ", ")
 }
+
+// oneLine is for text that has passed through others, or has names of files.
+func oneLine(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
 
 // quote makes text of others safe to show.
 func quote(s string) string {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -22,6 +23,25 @@ const (
 
 // errReplaced: what was edited is not the file of that name any more.
 var errReplaced = errors.New("it is replaced or written to all the time")
+
+// turn is a lock that is waited for no longer than a context lasts. The zero
+// turn is free.
+type turn struct {
+	once  sync.Once
+	taken chan struct{} // full while it is
+}
+
+func (t *turn) take(ctx context.Context) error {
+	t.once.Do(func() { t.taken = make(chan struct{}, 1) })
+	select {
+	case t.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *turn) release() { <-t.taken }
 
 // editFile changes a file: edit gets its content, and returns what it is to be.
 // Where that only adds to the end, it is appended, and otherwise it takes the
@@ -116,7 +136,7 @@ func appendTo(f *os.File, name string, added []byte) error {
 	n, err := f.Write(added)
 	if err != nil {
 		if now, statErr := f.Stat(); statErr == nil && n > 0 && now.Size() == before.Size()+int64(n) {
-			err = errors.Join(err, f.Truncate(before.Size()))
+			err = join(err, f.Truncate(before.Size()))
 		}
 		return err
 	}
@@ -147,11 +167,11 @@ func replace(f *os.File, name string, size int, content []byte) error {
 	if err == nil {
 		err = temporary.Sync() // or a crash could leave an empty file under the name
 	}
-	if err = errors.Join(err, temporary.Close()); err == nil {
+	if err = join(err, temporary.Close()); err == nil {
 		err = rename(f, temporary.Name(), name, int64(size))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
+		return join(err, os.Remove(temporary.Name()))
 	}
 	return adoptLate(f, name, int64(size))
 }
@@ -188,7 +208,7 @@ func adoptLate(f *os.File, name string, size int64) error {
 		return err
 	}
 	_, err = current.Write(late)
-	return errors.Join(err, current.Close())
+	return join(err, current.Close())
 }
 
 // awaitLock tries again and again, because a lock that is waited for in the

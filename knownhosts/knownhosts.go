@@ -51,7 +51,7 @@ type DB struct {
 	onDisk  bool         // the files are files of the machine
 	skipped []*LineError // complete once the DB is built
 
-	adding sync.Mutex // serializes Add, so that none can record a key twice
+	adding turn // of those who write, so that none can record a key twice
 
 	mu      sync.RWMutex    // guards what follows; never held across I/O
 	lines   []line          // plain and @cert-authority lines, in the order of the files
@@ -203,7 +203,7 @@ func readLine(r *bufio.Reader, text []byte) ([]byte, error) {
 // parse takes one line, without its line feed, into a DB that nobody else sees yet.
 func (d *DB) parse(name string, number int, text []byte) {
 	if len(text) > maxLine {
-		d.skip(name, number, fmt.Errorf("longer than %d bytes", maxLine))
+		d.skip(&LineError{File: name, Number: number, Err: fmt.Errorf("longer than %d bytes", maxLine)})
 		return
 	}
 	if text = trimLine(text, number); len(text) == 0 || text[0] == '#' {
@@ -211,7 +211,12 @@ func (d *DB) parse(name string, number int, text []byte) {
 	}
 	l, err := parseLine(string(text))
 	if err != nil {
-		d.skip(name, number, err)
+		e := &LineError{File: name, Number: number, Err: err}
+		f, _ := splitLine(string(text))
+		if hosts, err := parseHosts(f.hosts); err == nil {
+			e.hosts = hosts
+		}
+		d.skip(e)
 		return
 	}
 	l.File, l.Number = name, number
@@ -227,9 +232,9 @@ func trimLine(text []byte, number int) []byte {
 	return bytes.Trim(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r")), separators)
 }
 
-func (d *DB) skip(name string, number int, reason error) {
+func (d *DB) skip(e *LineError) {
 	if len(d.skipped) < maxSkipped {
-		d.skipped = append(d.skipped, &LineError{File: name, Number: number, Err: reason})
+		d.skipped = append(d.skipped, e)
 	}
 }
 

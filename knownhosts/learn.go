@@ -21,16 +21,19 @@ type Change struct {
 
 // String is a line for a log or a terminal.
 func (c Change) String() string {
-	place := position(c.File, 0)
+	name, place := c.Name, position(c.File, 0)
+	text := ""
 	switch {
 	case c.Err != nil && c.Key == nil:
-		return fmt.Sprintf("keys of %s in %s are left as they are: %v", visible(c.Name), visible(place), c.Err)
+		text = fmt.Sprintf("keys of %s in %s are left as they are: %v", name, place, c.Err)
 	case c.Err != nil:
-		return fmt.Sprintf("%s of %s is not recorded in %s: %v", describe(c.Key), visible(c.Name), visible(place), c.Err)
+		text = fmt.Sprintf("%s of %s is not recorded in %s: %v", describe(c.Key), name, place, c.Err)
 	case c.Removed:
-		return fmt.Sprintf("removed %s of %s from %s", describe(c.Key), visible(c.Name), visible(place))
+		text = fmt.Sprintf("removed %s of %s from %s", describe(c.Key), name, place)
+	default:
+		text = fmt.Sprintf("recorded %s of %s in %s", describe(c.Key), name, place)
 	}
-	return fmt.Sprintf("recorded %s of %s in %s", describe(c.Key), visible(c.Name), visible(place))
+	return oneLine(text)
 }
 
 func (p *Policy) trace(c Change) {
@@ -69,6 +72,9 @@ func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr,
 	recorded, err := d.record(ctx, &entry{key: plainKey(key), names: names, hash: p.Hash})
 	if refusal := (*KeyError)(nil); errors.As(err, &refusal) {
 		refusal.Addr, refusal.Key = addr, key
+		if refusal.Kind == Changed && refusal.Name != t.name {
+			refusal.Kind = AddressChanged
+		}
 		p.forget(c)
 		return refusal
 	}

@@ -38,7 +38,7 @@ type Line struct {
 // String returns the place of the line, and the type and SHA-256 fingerprint of
 // its key.
 func (l Line) String() string {
-	return position(l.File, l.Number) + ": " + describe(l.Key)
+	return oneLine(position(l.File, l.Number) + ": " + describe(l.Key))
 }
 
 // line is a Line together with the names it is about, which may be hashed and
@@ -93,6 +93,9 @@ func splitLine(text string) (f fields, err error) {
 			return f, fmt.Errorf("unknown marker %s", quote(hosts))
 		}
 		f.marker = hosts
+		if f.marker == markerAuthority && rest != "" && rest[0] == '\t' && strings.Contains(rest, " ") {
+			return f, errors.New("has a tab behind its marker and spaces elsewhere, which ssh(1) does not take")
+		}
 		if hosts, rest = cutField(rest); strings.HasPrefix(hosts, "@") {
 			return f, errors.New("more than one marker")
 		}

@@ -259,6 +259,8 @@ func TestCertificatesAreJudgedAsBySSH(t *testing.T) {
 		{"revoked authority", "22", "@cert-authority * " + authority + "\n@revoked * " + authority, good, knownhosts.Revoked},
 		{"revoked authority, but the plain key is known", "22",
 			"host.example " + host + "\n@revoked * " + authority, good, knownhosts.Revoked},
+		{"marker and tabs", "22", strings.ReplaceAll("@cert-authority * "+authority, " ", "\t"), good, 0},
+		{"a tab behind the marker, then spaces", "22", "@cert-authority\t* " + authority, good, knownhosts.Unknown},
 		{"revoked key in a certificate", "22",
 			"@cert-authority * " + authority + "\n@revoked * " + host, good, knownhosts.Revoked},
 	})

@@ -30,14 +30,15 @@ func TestPinAcceptsTheKeysWithItsFingerprints(t *testing.T) {
 }
 
 func TestPinErrorShowsBothSides(t *testing.T) {
+	const advice = "; compare the fingerprint with the server's own"
 	sha256, md5 := ssh.FingerprintSHA256(key("other")), "MD5:"+ssh.FingerprintLegacyMD5(key("other"))
 	offered := `knownhosts: host key does not match: server "host:22" offered ssh-ed25519 ` + ssh.FingerprintSHA256(key("host"))
 	for _, test := range []struct {
 		pins []string
 		want string
 	}{
-		{[]string{sha256}, offered + ", but pinned: " + sha256},
-		{[]string{sha256, md5}, offered + " MD5:" + ssh.FingerprintLegacyMD5(key("host")) + ", but pinned: " + sha256 + ", " + md5},
+		{[]string{sha256}, offered + ", but pinned: " + sha256 + advice},
+		{[]string{sha256, md5}, offered + " MD5:" + ssh.FingerprintLegacyMD5(key("host")) + ", but pinned: " + sha256 + ", " + md5 + advice},
 	} {
 		p, err := knownhosts.Fingerprint(test.pins...)
 		require.NoError(t, err)

@@ -11,6 +11,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// maxAccepted bounds the new keys that a Policy remembers until they are on
+// record. A server that refuses the login may show another one each time.
+const maxAccepted = 1 << 16
+
 // Checking says what a [Policy] does with the key of a host that none of its
 // sources knows. What is on record differently, or revoked, is never accepted.
 type Checking int
@@ -87,7 +91,7 @@ type Policy struct {
 	accepted map[contact]bool // new, and not on record yet
 	fresh    map[contact]bool // recorded unseen by AcceptNew: see UpdateHostKeys
 	asking   map[contact]*asked
-	turn     chan struct{} // full while a person is asked
+	turn     turn // to ask a person
 }
 
 // contact is a key of a host.
@@ -139,7 +143,7 @@ func (p *Policy) decide(ctx context.Context, c contact, remote net.Addr, unknown
 		return p.askOnce(ctx, c, remote, unknown, address)
 	case address != nil:
 		return address
-	case p.Checking != AcceptNew:
+	case p.Checking == Strict:
 		return unknown
 	case !recordable(c.name):
 		unknown.Err = join(unknown.Err, fmt.Errorf("host name %s cannot be recorded", quote(c.name)))
@@ -158,6 +162,12 @@ func (p *Policy) accept(c contact) {
 	if p.accepted == nil {
 		p.accepted = make(map[contact]bool)
 	}
+	for old := range p.accepted {
+		if len(p.accepted) < maxAccepted {
+			break
+		}
+		delete(p.accepted, old)
+	}
 	p.accepted[c] = true
 }
 
@@ -165,7 +175,10 @@ func (p *Policy) accept(c contact) {
 // one knows no more than an authority whose certificate is bad.
 func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) (unknown *KeyError, err error) {
 	all := &KeyError{Kind: Unknown}
-	for _, s := range p.Sources {
+	for i, s := range p.Sources {
+		if s == nil {
+			return nil, fmt.Errorf("knownhosts: Policy.Sources[%d] is nil", i)
+		}
 		name := addr
 		if _, dns := s.(*DNS); p.Alias != "" && !dns {
 			name = net.JoinHostPort(p.Alias, "22")

@@ -332,6 +332,35 @@ func TestAnotherKeyLearnedMeanwhileEndsTheConnection(t *testing.T) {
 	require.Equal(t, "host "+text(key("1"))+"\n", read(t, file))
 }
 
+func TestAKeyRevokedMeanwhileEndsTheConnection(t *testing.T) {
+	file := write(t, "# mine\n")
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew}
+	require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("host")))
+	content := "# mine\n@revoked * " + text(key("other")) + "\n@revoked * " + text(key("host")) + "\n"
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+	err := p.LearnHostKey(t.Context(), "host:22", nil, key("host"))
+	requireKind(t, knownhosts.Revoked, err)
+	require.ErrorContains(t, err, "revoked by @revoked "+file+":3")
+	require.Equal(t, content, read(t, file))
+}
+
+func TestAnotherKeyForTheAddressLearnedMeanwhileIsNoChangeOfTheHost(t *testing.T) {
+	file := write(t, "host "+text(key("host"))+"\n")
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, CheckAddress: true}
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
+	require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", remote, key("host")))
+	require.NoError(t, load(t, file).Add("192.0.2.1:22", key("other")))
+	err := p.LearnHostKey(t.Context(), "host:22", remote, key("host"))
+	requireKind(t, knownhosts.AddressChanged, err)
+	require.ErrorContains(t, err, "ssh-keygen -R '192.0.2.1' -f '"+file+"'")
+}
+
+func TestASourceThatIsNilRefuses(t *testing.T) {
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB), nil}, Checking: knownhosts.AcceptNew}
+	require.ErrorContains(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("host")), "Policy.Sources[1] is nil")
+	require.Nil(t, p.HostKeyAlgorithms("host:22"))
+}
+
 func TestAPersonIsAskedOnceForManyConnections(t *testing.T) {
 	for _, answer := range []string{"yes", "no"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -407,7 +436,8 @@ func TestQuestionsAreCleanAndTellWhatIsKnown(t *testing.T) {
 	p.Prompt, asked = answering("no")
 	err := p.VerifyHostKey(t.Context(), "ho\u202est\a:22", nil, key("host"))
 	requireKind(t, knownhosts.Unknown, err)
-	require.Empty(t, *asked, "such a name cannot be recorded")
+	require.Empty(t, *asked)
+	require.ErrorContains(t, err, "cannot be recorded")
 
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
 	err = p.VerifyHostKey(t.Context(), "host:22", remote, key("host"))

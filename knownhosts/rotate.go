@@ -48,6 +48,9 @@ func (p *Policy) UpdateHostKeys(
 	ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey, announced []ssh.PublicKey,
 	prove func(ctx context.Context, keys []ssh.PublicKey) error,
 ) error {
+	if key == nil || slices.Contains(announced, nil) {
+		return errors.New("knownhosts: no host key to update, or none announced")
+	}
 	t, err := p.target(addr)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func (p *Policy) UpdateHostKeys(
 	if fresh {
 		return nil
 	}
-	r := &rotation{key: key, name: t.name, file: dbs[0].file, hash: p.Hash}
+	r := &rotation{addr: addr, remote: remote, key: key, name: t.name, file: dbs[0].file, hash: p.Hash}
 	if address, ok := p.address(addr, t, remote, key); ok {
 		r.address = address.name
 	}
@@ -102,6 +105,8 @@ func (p *Policy) announced(keys []ssh.PublicKey) ([]ssh.PublicKey, error) {
 
 // rotation is an update of one file.
 type rotation struct {
+	addr          string // as UpdateHostKeys got it, and so remote and key
+	remote        net.Addr
 	key           ssh.PublicKey
 	name, address string // address may be empty
 	announced     []ssh.PublicKey
@@ -163,7 +168,7 @@ func (p *Policy) askUpdate(ctx context.Context, r *rotation, plan *plan) error {
 		fmt.Fprintf(&b, "No longer in use: %s\n", describe(k))
 	}
 	b.WriteString("Accept updated host keys (yes/no)? ")
-	yes, err := p.ask(ctx, &Question{Text: visible(b.String()), Addr: r.name})
+	yes, err := p.ask(ctx, &Question{Text: visible(b.String()), Addr: r.addr, Remote: r.remote})
 	if err == nil && !yes {
 		err = errors.New("the update was declined")
 	}
@@ -172,8 +177,10 @@ func (p *Policy) askUpdate(ctx context.Context, r *rotation, plan *plan) error {
 
 // rotate edits the file, and takes all of it into memory.
 func (d *DB) rotate(ctx context.Context, r *rotation) (*plan, error) {
-	d.adding.Lock()
-	defer d.adding.Unlock()
+	if err := d.adding.take(ctx); err != nil {
+		return nil, fmt.Errorf("waiting for others that record keys: %w", err)
+	}
+	defer d.adding.release()
 	var (
 		p       *plan
 		written []byte

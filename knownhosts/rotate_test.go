@@ -107,6 +107,22 @@ func TestRotationLeavesAloneWhatIsNotItsOwn(t *testing.T) {
 	requireKind(t, knownhosts.Changed, p.VerifyHostKey(t.Context(), "host:22", nil, key("new")))
 }
 
+func TestRotationRefusesWhatIsNoKey(t *testing.T) {
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, write(t, ""))}, Update: knownhosts.UpdateOn}
+	require.ErrorContains(t, p.UpdateHostKeys(t.Context(), "host:22", nil, nil, nil, nil), "no host key")
+	require.ErrorContains(t, p.UpdateHostKeys(t.Context(), "host:22", nil, key("host"), []ssh.PublicKey{nil}, nil), "no host key")
+}
+
+func TestRotationIsAskedForWithTheAddressThatWasDialled(t *testing.T) {
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, write(t, "alias "+text(key("host"))))}, Update: knownhosts.UpdateAsk, Alias: "alias"}
+	var asked *[]*knownhosts.Question
+	p.Prompt, asked = answering("yes")
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
+	require.NoError(t, rotate(t.Context(), p, remote, "host", "new"))
+	require.Equal(t, "host:22", (*asked)[0].Addr)
+	require.Equal(t, remote, (*asked)[0].Remote)
+}
+
 func TestAFileThatIsReplacedStaysWhatItWas(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")

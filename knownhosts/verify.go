@@ -122,7 +122,21 @@ func (d *DB) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.P
 		return nil
 	}
 	refusal.Addr, refusal.Name, refusal.Key = addr, t.name, key
+	if refusal.Kind == Unknown {
+		refusal.Err = d.passedOver(t)
+	}
 	return refusal
+}
+
+// passedOver tells of the first line about a target that was not understood,
+// since that is where an operator will look.
+func (d *DB) passedOver(t target) error {
+	for _, e := range d.skipped {
+		if e.hosts != nil && (e.hosts.match(t.name) || e.hosts.match(t.host)) {
+			return fmt.Errorf("%s is about it, but was passed over: %w", position(e.File, e.Number), e.Err)
+		}
+	}
+	return nil
 }
 
 // verify judges a key that is not revoked. Its error lacks what was asked.
@@ -166,6 +180,8 @@ func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 // addr show a key that is on record, the strongest first: those of all
 // certificates if an authority is known for the host, then those of the plain
 // keys known. Revoked keys do not count. The result is nil if nothing is known.
+// As in ssh(1), the keys of the plain host name do not count on a port other
+// than 22, where another server may have others.
 //
 // Whoever watches the handshake can tell from the order whether the host is
 // known (CVE-2020-14145). That helps an attacker only where unknown keys get
@@ -177,11 +193,7 @@ func (d *DB) HostKeyAlgorithms(addr string) []string {
 	}
 	r := d.find(t)
 	isRevoked := func(l Line) bool { return d.revocation(l.Key) != nil }
-	known := r.plain
-	if len(known) == 0 {
-		known = r.fallback
-	}
-	known = slices.DeleteFunc(known, isRevoked)
+	known := slices.DeleteFunc(r.plain, isRevoked)
 	certified := len(slices.DeleteFunc(r.authorities, isRevoked)) > 0
 
 	var certificates, plain []string

@@ -2,6 +2,7 @@ package knownhosts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -129,13 +130,19 @@ func TestRefusalsTellTheOperatorWhatIsOnRecord(t *testing.T) {
 			`, and nothing is on record for it; compare the fingerprint with the server's own, and record the key if it is right`},
 		{"\n* " + text(key("other")) + "\n" + "host.example " + text(key("ca")), key("host"),
 			`knownhosts: host key has changed: server "host.example:22" offered ssh-ed25519 ` + offered +
-				`, but on record: f:2: ssh-ed25519 ` + other + `, f:3: ssh-ed25519 ` + ca},
+				`, but on record: f:2: ssh-ed25519 ` + other + `, f:3: ssh-ed25519 ` + ca +
+				`; if the host was given new keys on purpose, what is on record has to be edited`},
+		{"x\nhost.example ssh-dss AAAA\nother ssh-rsa AAAA", key("host"),
+			`knownhosts: unknown host key: server "host.example:22" offered ssh-ed25519 ` + offered +
+				`, and nothing is on record for it: f:2 is about it, but was passed over: key of type "ssh-dss" is not understood: ` +
+				`"ssh: short read"; compare the fingerprint with the server's own, and record the key if it is right`},
 		{"\n\n@revoked * " + text(key("host")), key("host"),
 			`knownhosts: host key is revoked: server "host.example:22" offered ssh-ed25519 ` + offered +
 				`, revoked by @revoked f:3: ssh-ed25519 ` + offered + `; the server needs another key`},
 		{"@cert-authority * " + text(key("ca")), cert,
 			`knownhosts: bad host certificate: server "host.example:22" offered ssh-ed25519-cert-v01@openssh.com ` + offered +
-				` signed by authority ssh-ed25519 ` + ca + `: ssh: cert has expired; on record: @cert-authority f:1: ssh-ed25519 ` + ca},
+				` signed by authority ssh-ed25519 ` + ca + `: ssh: cert has expired; on record: @cert-authority f:1: ssh-ed25519 ` + ca +
+				`; the authority has to certify the server's key for this name and time`},
 	} {
 		err := verify(t, knownhosts.Parse("f", []byte(test.file)), "host.example:22", test.key)
 		require.EqualError(t, err, test.want)
@@ -173,12 +180,32 @@ func TestHostKeyAlgorithmsFollowTheRecord(t *testing.T) {
 		{"revoked authority", "@cert-authority * " + rsa + "\n@revoked * " + rsa, "host:22", nil},
 		{"only revoked", "@revoked * " + rsa, "host:22", nil},
 		{"port", "[host]:2222 " + rsa + "\nhost " + ed25519, "host:2222", []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}},
-		{"port without own key", "host " + ed25519, "host:2222", []string{ssh.KeyAlgoED25519}},
+		{"port without own key, as in ssh", "host " + ed25519, "host:2222", nil},
 		{"authority for the plain name", "@cert-authority host " + ed25519, "host:2222", certificates},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			require.Equal(t, test.want, knownhosts.Parse("f", []byte(test.file)).HostKeyAlgorithms(test.addr))
 		})
+	}
+}
+
+// TestErrorsAreOneLine whatever files are called, and whatever a resolver or a person's program says.
+func TestErrorsAreOneLine(t *testing.T) {
+	const evil = "a\nb\x1b[2J\u202e"
+	d := knownhosts.Parse(evil, []byte("x\nhost "+text(key("other"))))
+	lookup := &knownhosts.DNS{Resolver: &zone{err: errors.New(evil)}}
+	for _, text := range []string{
+		verify(t, d, "host:22", key("host")).Error(),
+		verify(t, d, "other:22", key("host")).Error(),
+		d.Skipped()[0].Error(),
+		lookup.VerifyHostKey(t.Context(), "host:22", nil, key("host")).Error(),
+		knownhosts.Line{File: evil, Key: key("host")}.String(),
+		knownhosts.Change{Name: evil, File: evil, Err: errors.New(evil)}.String(),
+		knownhosts.Change{Name: evil, File: evil, Key: key("host")}.String(),
+	} {
+		require.NotContains(t, text, "\n")
+		require.NotContains(t, text, "\x1b")
+		require.NotContains(t, text, "\u202e")
 	}
 }
 
