@@ -108,11 +108,15 @@ func (p *Policy) toLearn(c contact, addr string, t target, remote net.Addr, key 
 	if isNew {
 		names = append(names, t.name)
 	}
+	// An address is recorded beside its host: not if that was found without
+	// its port, or vouched for by a source that is no DB.
 	address, ok := p.address(addr, t, remote, key)
+	named, addressed := isNew, false
 	for _, d := range p.dbs() {
-		ok = ok && len(d.find(address).plain) == 0
+		named = named || index(d.find(t).plain, key) >= 0
+		addressed = addressed || ok && len(d.find(address).plain) > 0
 	}
-	if ok {
+	if ok && named && !addressed {
 		names = append(names, address.name)
 	}
 	return names, isNew

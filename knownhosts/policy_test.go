@@ -255,6 +255,10 @@ func TestAddressesAreChecked(t *testing.T) {
 			require.Equal(t, want, read(t, file))
 		})
 	}
+	plain := write(t, "host "+host+"\n")
+	withPort := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, plain)}, CheckAddress: true}
+	require.NoError(t, connect(t, withPort, "host:2222", &net.TCPAddr{IP: remote.IP, Port: 2222}, key("host")))
+	require.Equal(t, "host "+host+"\n", read(t, plain), "a host found without its port")
 	file := write(t, "127.0.0.1 "+other+"\nhost "+host+"\n")
 	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, CheckAddress: true}
 	require.NoError(t, connect(t, p, "host:22", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22}, key("host")))
