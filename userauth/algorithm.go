@@ -65,17 +65,21 @@ func keyAlgorithms(keyType string) []algorithm {
 // ssh-rsa only or, having no list, has refused SHA-2. That is what OpenSSH
 // before 7.2 and the like need. Where a server refuses what it lists, a signer
 // of [ssh.NewSignerWithAlgorithms] that can do "ssh-rsa" only leaves no choice.
-// SHA-1 is broken: whoever can choose what is
-// signed may be able to make the signature serve for something else.
-func InsecureSHA1(signer ssh.Signer) ssh.Signer { return insecureSigner{signer} }
+// SHA-1 is broken: whoever can choose what is signed may be able to make the
+// signature serve for something else.
+func InsecureSHA1(signer ssh.Signer) ssh.Signer {
+	if signer == nil {
+		return nil // which is passed over
+	}
+	return insecureSigner{signer}
+}
 
 type insecureSigner struct{ ssh.Signer }
 
 // signerAlgorithms returns the algorithms that both the key and its signer can
 // do. A signer that cannot be told an algorithm signs with the type of its key,
 // which for RSA means SHA-1.
-func signerAlgorithms(signer ssh.Signer) []algorithm {
-	keyType := signer.PublicKey().Type()
+func signerAlgorithms(signer ssh.Signer, keyType string) []algorithm {
 	algorithms := keyAlgorithms(keyType)
 	isRSA := keyType == ssh.KeyAlgoRSA || keyType == ssh.CertAlgoRSAv01
 	insecure, weak := signer.(insecureSigner)
@@ -87,7 +91,7 @@ func signerAlgorithms(signer ssh.Signer) []algorithm {
 	case ssh.MultiAlgorithmSigner:
 		can := s.Algorithms()
 		return slices.DeleteFunc(algorithms, func(a algorithm) bool { return !slices.Contains(can, a.signature) })
-	case ssh.AlgorithmSigner, InteractiveSigner:
+	case ssh.AlgorithmSigner:
 		return algorithms
 	}
 	if isRSA {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ type person struct {
 	ssh.Signer
 	needed bool
 	sign   func(ctx context.Context) error
+	alone  func() error
 }
 
 func (p *person) Interactive() bool { return p.needed }
@@ -25,6 +28,16 @@ func (p *person) Interactive() bool { return p.needed }
 func (p *person) SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
 	if p.sign != nil {
 		if err := p.sign(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p.Signer.(ssh.AlgorithmSigner).SignWithAlgorithm(rand.Reader, data, algorithm)
+}
+
+// SignWithAlgorithm is what needs nobody.
+func (p *person) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	if p.alone != nil {
+		if err := p.alone(); err != nil {
 			return nil, err
 		}
 	}
@@ -62,6 +75,37 @@ func TestPeopleAreBotheredOnlyForKeysThatTheServerAccepts(t *testing.T) {
 			err := userauth.Authenticate(t.Context(), server, config)
 			require.Equal(t, tc.answers[len(tc.answers)-1] == 's', err == nil, err)
 			require.Equal(t, tc.offers, server.offers())
+		})
+	}
+}
+
+// An agent that refuses, of a key whose file is encrypted, is one such.
+func TestSignerThatTurnsOutToNeedAPersonIsAskedAgainIfTheServerWantsIt(t *testing.T) {
+	for name, tc := range map[string]struct{ answers, offers, calls string }{
+		"wanted":                    {"+ s", "0, 0*", "alone, with help"},
+		"not wanted":                {"-", "0", "alone"},
+		"wanted, but nobody helped": {"+ -", "0, 0*", "alone, with help"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls []string
+			key := &person{Signer: ed25519Signer(t)}
+			key.alone = func() error {
+				calls = append(calls, "alone")
+				key.needed = true
+				return errors.New("the agent refused")
+			}
+			key.sign = func(context.Context) error {
+				calls = append(calls, "with help")
+				return nil
+			}
+			server := newKeyScript(t, []ssh.Signer{key}, tc.answers)
+			err := userauth.Authenticate(t.Context(), server, &userauth.Config{User: "bob", Methods: []userauth.Method{userauth.PublicKeys(key)}})
+			require.Equal(t, strings.HasSuffix(tc.answers, "s"), err == nil, err)
+			require.Equal(t, tc.offers, server.offers())
+			require.Equal(t, tc.calls, strings.Join(calls, ", "))
+			if err != nil {
+				require.ErrorContains(t, err, "the agent refused")
+			}
 		})
 	}
 }

@@ -65,13 +65,14 @@ func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply 
 	if !k.accepted {
 		k.offered = k.choose(x)
 	}
+	k.unasked = !k.accepted && !o.blind
 	k.accepted = false
 	payload, err := o.sign(ctx, x, k)
 	switch {
 	case ctx.Err() != nil:
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
 		return Reply{}, false, ctx.Err()
-	case err != nil && o.mayBind(x, k):
+	case err != nil && k.unasked && k.mayAskFirst(x):
 		k.failed = err
 		return Reply{}, true, nil
 	case err != nil:
@@ -87,20 +88,13 @@ func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply 
 }
 
 // sign returns the payload of a request with a signature. A signer that has
-// failed is asked once more only if it is shown more than before.
+// failed is asked once more only if it is shown more than before, or if a person
+// may help now.
 func (o *offering) sign(ctx context.Context, x *Exchange, k *candidate) ([]byte, error) {
-	if k.failed != nil && !x.bindsHost() {
+	if k.failed != nil && !x.bindsHost() && !k.interactive() {
 		return nil, k.failed
 	}
 	return o.proof(ctx, x, k)
-}
-
-// mayBind reports whether k, which could not sign, is to be asked about first:
-// an agent that may use it for certain servers only has to see the server's key
-// in the request, which nothing can have before the server's first answer.
-func (o *offering) mayBind(x *Exchange, k *candidate) bool {
-	key, _ := x.HostKeyProof()
-	return !o.blind && k.failed == nil && x.Allowed() == nil && key != nil && !x.bindsHost()
 }
 
 // probe asks about as many keys in one flight as it may, but not about the last

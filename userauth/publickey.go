@@ -41,16 +41,18 @@ func PublicKeysFunc(f func(ctx context.Context) ([]ssh.Signer, error)) Method {
 }
 
 // InteractiveSigner is a signer that may need a person for a signature, who
-// types a passphrase or touches a token.
+// types a passphrase or touches a token. A login calls SignWithAlgorithm as long
+// as the server has not said that it would accept the signature, and only where
+// Interactive is false: nobody is to be bothered by it.
 type InteractiveSigner interface {
-	ssh.Signer
+	ssh.AlgorithmSigner
 
-	// Interactive tells whether the next signature needs a person. It is made
-	// only once the server has said that it would accept it.
+	// Interactive tells whether the next signature needs a person. One that
+	// turns out to while it fails is asked again, if the server wants that.
 	Interactive() bool
 
-	// SignContext signs with an algorithm as ssh.AlgorithmSigner does. When ctx
-	// ends, which is that of the login, so does the asking.
+	// SignContext signs when the server wants the signature. When ctx ends,
+	// which is that of the login, so does the asking.
 	SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error)
 }
 
@@ -69,9 +71,10 @@ type candidate struct {
 	algorithms []algorithm // what it can sign with, best first, never empty
 
 	likely   bool      // this is Config.LastKey
-	failed   error     // why it could not sign for a request without the server's key
+	failed   error     // why it could not sign when the server had not been asked
 	offered  algorithm // how it was offered last
 	accepted bool      // so offered, the server wants its signature
+	unasked  bool      // it signs before the server has said whether it wants that
 }
 
 func (publicKeys) Name() string { return methodPublicKey }
@@ -97,17 +100,20 @@ func candidates(x *Exchange, signers []ssh.Signer) []*candidate {
 	var keys []*candidate
 	seen := make(map[string]bool)
 	for _, signer := range signers {
-		if signer == nil || signer.PublicKey() == nil {
+		var key ssh.PublicKey
+		if signer != nil {
+			key = signer.PublicKey()
+		}
+		if key == nil {
 			x.Record(Attempt{Err: fmt.Errorf("%w: signer without a key", ErrSkip)})
 			continue
 		}
-		key := signer.PublicKey()
 		blob := key.Marshal()
 		if seen[string(blob)] {
 			continue
 		}
 		seen[string(blob)] = true
-		algorithms := signerAlgorithms(signer)
+		algorithms := signerAlgorithms(signer, key.Type())
 		if s, ok := signer.(insecureSigner); ok {
 			signer = s.Signer
 		}
@@ -146,6 +152,16 @@ func (k *candidate) interactive() bool {
 // asksFirst reports whether the server has to want the signature before there is
 // one: it takes a person, or could not be made when the server had said nothing.
 func (k *candidate) asksFirst() bool { return k.failed != nil || k.interactive() }
+
+// mayAskFirst reports whether the server is to be asked about k, which could not
+// sign: it may turn out to take a person, who is not bothered before the server
+// wants the signature. And an agent that may use the key for certain servers only
+// has to see the server's key in the request, which nothing can have before the
+// server's first answer.
+func (k *candidate) mayAskFirst(x *Exchange) bool {
+	key, _ := x.HostKeyProof()
+	return k.failed == nil && (k.interactive() || x.Allowed() == nil && key != nil && !x.bindsHost())
+}
 
 // untried returns those of keys on which the server has not given a verdict in
 // this login, be it to this method or to another one that has the same key.
@@ -235,7 +251,7 @@ func (k *candidate) confirm(packet []byte) error {
 func (k *candidate) sign(ctx context.Context, data []byte) ([]byte, error) {
 	want := k.offered.signature
 	signature, err := await(ctx, func() (*ssh.Signature, error) {
-		if s, ok := k.signer.(InteractiveSigner); ok {
+		if s, ok := k.signer.(InteractiveSigner); ok && !k.unasked {
 			return s.SignContext(ctx, data, want)
 		}
 		if s, ok := k.signer.(ssh.AlgorithmSigner); ok {
