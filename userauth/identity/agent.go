@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -91,12 +92,26 @@ func newAgentConn(conn net.Conn) *agentConn {
 	}{r, conn}), r}
 }
 
+// lost explains why there was no answer, or returns nil.
+func (a *agentConn) lost() error {
+	switch err := a.replies.err; {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("identity: the agent has not answered for %v: %w", agentPatience, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("identity: the agent hung up: %w", err)
+	default:
+		return fmt.Errorf("identity: agent: %w", err)
+	}
+}
+
 // keys lists the keys of the agent.
 func (a *agentConn) keys() ([]*agentKey, error) {
 	listed, err := a.List()
 	switch {
-	case a.replies.err != nil:
-		return nil, fmt.Errorf("identity: agent: %w", a.replies.err)
+	case a.lost() != nil:
+		return nil, a.lost()
 	case err != nil:
 		return nil, fmt.Errorf("identity: the agent's list of keys: %w", err)
 	case len(listed) > maxAgentKeys:
@@ -120,7 +135,8 @@ type agentKey struct {
 	conn    *agentConn
 	public  ssh.PublicKey
 	comment string
-	file    ssh.Signer // the same key from a file, nil if there is none
+	file    *key // the same key from a file, nil if there is none
+	refused bool // the agent has not signed, and it is up to the file
 }
 
 var (
@@ -131,21 +147,37 @@ var (
 func (k *agentKey) PublicKey() ssh.PublicKey { return k.public }
 func (k *agentKey) Algorithms() []string     { return algorithms(plain(k.public).Type()) }
 
-// Interactive tells whether it is a key of a token, which wants to be touched.
-// Whether the agent asks its user for another reason, it does not say.
-func (k *agentKey) Interactive() bool { return strings.HasPrefix(k.public.Type(), "sk-") }
+// Interactive tells whether it is a key of a token, which wants to be touched, or
+// one for which somebody has to be asked for the file's passphrase. Whether the
+// agent asks its user for another reason, it does not say.
+func (k *agentKey) Interactive() bool {
+	return strings.HasPrefix(k.public.Type(), "sk-") || k.refused && k.file != nil && k.file.Interactive()
+}
 
 func (k *agentKey) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 	return k.SignContext(context.Background(), data, plain(k.public).Type())
 }
 
+// SignWithAlgorithm has the agent sign, or else the file if that needs nobody.
 func (k *agentKey) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	return k.SignContext(context.Background(), data, algorithm)
+	signature, err := k.askAgent(data, algorithm)
+	if k.refused = err != nil; k.refused && !k.Interactive() {
+		return k.askFile(context.Background(), data, algorithm, err)
+	}
+	return signature, err
 }
 
 // SignContext has the agent sign, or else the file that has the key too. The
 // login closes the connection when its context ends, and so ends the wait.
 func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
+	signature, err := k.askAgent(data, algorithm)
+	if err != nil && ctx.Err() == nil {
+		return k.askFile(ctx, data, algorithm, err)
+	}
+	return signature, err
+}
+
+func (k *agentKey) askAgent(data []byte, algorithm string) (*ssh.Signature, error) {
 	var flags agent.SignatureFlags
 	switch algorithm {
 	case ssh.KeyAlgoRSASHA256:
@@ -154,18 +186,23 @@ func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm strin
 		flags = agent.SignatureFlagRsaSha512
 	}
 	signature, err := k.conn.SignWithFlags(k.public, data, flags)
-	if err == nil {
-		return signature, nil
+	if err != nil {
+		return nil, k.refusal(err)
 	}
-	err = k.refusal(err)
-	if f, ok := k.file.(*key); k.file != nil && (!ok || f.secret.missing == nil) && ctx.Err() == nil {
-		signature, fileErr := sign(ctx, k.file, data, algorithm)
-		if fileErr == nil {
-			return signature, nil
-		}
-		err = fmt.Errorf("%w; %w", err, fileErr)
+	return signature, nil
+}
+
+// askFile has the file sign, if it has the private key. The agent has refused
+// with err.
+func (k *agentKey) askFile(ctx context.Context, data []byte, algorithm string, err error) (*ssh.Signature, error) {
+	if k.file == nil || k.file.secret.missing != nil {
+		return nil, err
 	}
-	return nil, err
+	signature, fileErr := k.file.SignContext(ctx, data, algorithm)
+	if fileErr != nil {
+		return nil, fmt.Errorf("%w; %w", err, fileErr)
+	}
+	return signature, nil
 }
 
 // refusal explains why there is no signature. The agent itself says nothing, but
@@ -173,9 +210,11 @@ func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm strin
 func (k *agentKey) refusal(err error) error {
 	listed, listErr := k.conn.List()
 	switch {
-	case k.conn.replies.err != nil:
-		return fmt.Errorf("identity: the agent hung up: %w", k.conn.replies.err)
-	case listErr == nil && !slices.ContainsFunc(listed, func(l *agent.Key) bool { return same(l, k.public) }):
+	case k.conn.lost() != nil:
+		return k.conn.lost()
+	case listErr != nil:
+		return fmt.Errorf("identity: the agent failed: %w", listErr)
+	case !slices.ContainsFunc(listed, func(l *agent.Key) bool { return same(l, k.public) }):
 		return fmt.Errorf("identity: the agent does not have %q any more: removed, expired, or the agent was locked", clip(k.comment))
 	}
 	return fmt.Errorf("identity: the agent did not sign with %q (%w): not confirmed (ssh-add -c), "+

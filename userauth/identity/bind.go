@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"time"
 
@@ -23,12 +22,9 @@ type sessionBindMsg struct {
 // host of that session. Agents that do not know this, or do not like it, are used
 // all the same, as OpenSSH does: they are the ones who decide what it means.
 func (a *agentConn) bind(hostKey ssh.PublicKey, sessionID, signature []byte, forwarding bool) error {
-	_, err := a.Extension("session-bind@openssh.com",
+	_, _ = a.Extension("session-bind@openssh.com",
 		ssh.Marshal(sessionBindMsg{hostKey.Marshal(), sessionID, signature, forwarding}))
-	if a.replies.err != nil {
-		return fmt.Errorf("identity: agent: %w", err)
-	}
-	return nil
+	return a.lost()
 }
 
 // Forwarded returns a function that connects to an agent as connect does, for a

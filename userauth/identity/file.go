@@ -46,7 +46,8 @@ func (e *PermissionError) Error() string {
 }
 
 // Load loads the key of a file, and after it the certificate that stands beside,
-// "name-cert.pub". Files of OpenSSH, PEM (PKCS#1, PKCS#8, EC) and PuTTY (PPK 2
+// "name-cert.pub". Where that cannot be read or is none for users, the key is
+// loaded without, and the error of a login by [Method] tells. Files of OpenSSH, PEM (PKCS#1, PKCS#8, EC) and PuTTY (PPK 2
 // and 3) are read. DSA is not supported.
 //
 // The name may also be that of a public key or of a certificate, or of a private
@@ -67,11 +68,11 @@ func Load(ctx context.Context, name string, options *Options) ([]ssh.Signer, err
 		return append(signers, certified), nil
 	}
 	beside, err := o.certificate(name+"-cert.pub", k)
-	if err != nil {
-		return nil, err
-	}
-	if beside != nil {
+	switch {
+	case err == nil:
 		signers = append(signers, beside)
+	case !errors.Is(err, fs.ErrNotExist):
+		k.beside = err
 	}
 	return signers, nil
 }
@@ -171,17 +172,14 @@ func (s *secret) reveal(ctx context.Context, beside func() (ssh.PublicKey, error
 
 // publicOnly is a key of which nothing but the public half is there.
 func publicOnly(name string, public ssh.PublicKey) *key {
-	missing := fmt.Errorf("identity: %s: there is only the public key; the agent, which may have the private one, was not asked", name)
+	missing := fmt.Errorf("identity: %s: there is only the public key, which takes an agent to sign", name)
 	return &key{public: public, secret: &secret{file: name, public: plain(public), missing: missing}}
 }
 
-// certificate loads the certificate of k, if there is one. One for another key
-// is an error: it would never log in, and somebody relies on it.
+// certificate loads the certificate that stands beside k. One that was left
+// there when the key was replaced waits for its own key.
 func (o *Options) certificate(name string, k *key) (*key, error) {
 	public, err := o.public(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -192,8 +190,10 @@ func (o *Options) certificate(name string, k *key) (*key, error) {
 	case cert.CertType != ssh.UserCert:
 		return nil, fmt.Errorf("identity: %s: a certificate for hosts, and not for users", name)
 	case !same(cert.Key, plain(k.public)):
-		return nil, fmt.Errorf("identity: %s: certifies the key %s, and not that of %s, %s", name,
+		other := publicOnly(name, cert)
+		other.secret.missing = fmt.Errorf("identity: %s: certifies the key %s, and not that of %s, %s", name,
 			ssh.FingerprintSHA256(cert.Key), k.secret.file, ssh.FingerprintSHA256(plain(k.public)))
+		return other, nil
 	}
 	return &key{public: cert, secret: k.secret}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest"
 	"github.com/nacre-ssh/nacre/userauth"
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
@@ -196,12 +198,15 @@ func TestCertificateBesideTheKey(t *testing.T) {
 	requireSigns(t, signers[0])
 	require.Len(t, a.asked, 1)
 
+	// What is of no use there is no reason to do without the key.
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{AuthorizedKeys: []ssh.PublicKey{public(t, other+".pub")}})
 	for name, test := range map[string]struct {
 		make func()
 		want string
 	}{
 		"of another key": {func() { write(t, other+"-cert.pub", read(t, key+"-cert.pub")) },
 			"other-cert.pub: certifies the key " + fingerprint(t, key)},
+		"empty": {func() { write(t, other+"-cert.pub", nil) }, "other-cert.pub: not a public key"},
 		"for hosts": {func() {
 			run(t, dir, "ssh-keygen", "-q", "-h", "-s", ca, "-I", "id", "-n", "host", other+".pub")
 		}, "a certificate for hosts"},
@@ -209,9 +214,36 @@ func TestCertificateBesideTheKey(t *testing.T) {
 		"damaged":        {func() { write(t, other+"-cert.pub", []byte("ssh-ed25519-cert-v01@openssh.com AAAA")) }, "other-cert.pub: not a public key"},
 	} {
 		test.make()
-		_, err := identity.Load(t.Context(), other, nil)
-		require.ErrorContains(t, err, test.want, name)
+		signers, err := identity.Load(t.Context(), other, nil)
+		require.NoError(t, err)
+		requireSigns(t, signers[0])
+		m := identity.Method(&identity.Config{Keys: signers})
+		tried, err := login(t.Context(), s, m)
+		require.NoError(t, err)
+		require.ErrorIs(t, tried[0].Err, userauth.ErrSkip)
+		require.ErrorContains(t, tried[0].Err, test.want, name)
+		out, err := exec.Command("ssh", "-F", "none", "-i", other, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+			"-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityAgent=none", "-p", port(s), s.User+"@127.0.0.1", "true").CombinedOutput()
+		require.NoError(t, err, "%s: %s", name, out)
 	}
+}
+
+// A certificate that was left beside a new key may still be used with its own.
+func TestCertificateBesideAnotherKeyWaitsForItsOwn(t *testing.T) {
+	a := startAgent(t)
+	ca, old, key := keygen(t, a.dir, "ca", ""), keygen(t, a.dir, "old", ""), keygen(t, a.dir, "key", "")
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{UserCA: public(t, ca+".pub")})
+	run(t, a.dir, "ssh-keygen", "-q", "-s", ca, "-I", "id", "-n", s.User, "old.pub")
+	require.NoError(t, os.Rename(old+"-cert.pub", key+"-cert.pub"))
+	a.add("-q", old)
+	signers, err := identity.Load(t.Context(), key, nil)
+	require.NoError(t, err)
+	_, err = login(t.Context(), s, identity.Method(&identity.Config{Keys: signers, Agent: identity.AgentSocket(a.socket), Only: true}))
+	require.NoError(t, err)
+
+	// By itself it says why it does not sign, and where.
+	_, err = login(t.Context(), s, userauth.PublicKeys(signers...))
+	require.ErrorContains(t, err, "signer: identity: "+key+"-cert.pub: certifies the key "+fingerprint(t, old))
 }
 
 func TestPublicKeyStandsForOneThatIsElsewhere(t *testing.T) {

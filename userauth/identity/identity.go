@@ -30,10 +30,11 @@ import (
 
 // Config says which keys are offered.
 type Config struct {
-	// Keys are those of files, from [Load], or any other signers. One that the
-	// agent has too is offered once, and the agent signs. A public key without
-	// its private one, and a certificate, wait for the agent, or another of
-	// Keys, to have what they lack.
+	// Keys are those of files, from [Load], or any other signers. What the agent
+	// has too is offered once: of a key from a file the agent signs, and if it
+	// refuses, the file; any other signer signs itself. A public key without its
+	// private one, and a certificate, wait for the agent, or another of Keys, to
+	// have what they lack.
 	Keys []ssh.Signer
 
 	// Agent connects to an agent, such as [SystemAgent] does; nil is none. It is
@@ -88,8 +89,13 @@ func (m *method) signers(ctx context.Context, x *userauth.Exchange) ([]ssh.Signe
 		}
 	}
 	signers, missing := m.config.order(agentKeys)
-	for _, key := range missing {
-		x.Record(userauth.Attempt{Key: key, Err: fmt.Errorf("%w: there is no private key for it, in a file or in the agent", userauth.ErrSkip)})
+	for _, s := range m.config.Keys {
+		if k, ok := s.(*key); ok && k.beside != nil {
+			x.Record(userauth.Attempt{Err: fmt.Errorf("%w: %w", userauth.ErrSkip, k.beside)})
+		}
+	}
+	for _, k := range missing {
+		x.Record(userauth.Attempt{Key: k.public, Err: fmt.Errorf("%w: no agent has its private key: %w", userauth.ErrSkip, k.secret.missing)})
 	}
 	if len(signers) == 0 && len(missing) == 0 && m.config.Agent == nil {
 		return nil, fmt.Errorf("%w: no keys", userauth.ErrSkip)
@@ -99,16 +105,19 @@ func (m *method) signers(ctx context.Context, x *userauth.Exchange) ([]ssh.Signe
 
 // order returns the signers in the order in which they are offered, and the keys
 // for which nothing here can sign.
-func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []ssh.PublicKey) {
+func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []*key) {
 	rest := slices.DeleteFunc(slices.Clone(c.Keys), func(s ssh.Signer) bool { return s == nil })
 	var others []ssh.Signer
 	for _, k := range agentKeys {
 		i := slices.IndexFunc(rest, func(s ssh.Signer) bool { return same(s.PublicKey(), k.public) })
 		switch {
 		case i >= 0:
-			k.file = rest[i]
+			signer := rest[i]
+			if file, ok := signer.(*key); ok {
+				k.file, signer = file, k
+			}
+			signers = append(signers, signer)
 			rest = slices.Delete(rest, i, i+1)
-			signers = append(signers, k)
 		case !c.Only:
 			others = append(others, k)
 		}
@@ -123,7 +132,7 @@ func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []s
 		} else if k.secret.missing == nil {
 			signers = append(signers, k)
 		} else {
-			missing = append(missing, k.public)
+			missing = append(missing, k)
 		}
 	}
 	return signers, missing
@@ -146,7 +155,9 @@ func (c *Config) other(k *key, agentKeys []*agentKey) ssh.Signer {
 }
 
 // same tells whether two keys are one, and both certificates or none.
-func same(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
+func same(a, b ssh.PublicKey) bool {
+	return a != nil && b != nil && bytes.Equal(a.Marshal(), b.Marshal())
+}
 
 // plain returns the key in a certificate, and any other key as it is.
 func plain(k ssh.PublicKey) ssh.PublicKey {

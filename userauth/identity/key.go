@@ -36,6 +36,7 @@ type PassphraseFunc func(ctx context.Context, request *PassphraseRequest) ([]byt
 type key struct {
 	public ssh.PublicKey
 	secret *secret // shared by a key and its certificates
+	beside error   // why the file of the certificate is of no use; nil: it is, or there is none
 }
 
 var (
@@ -47,7 +48,12 @@ func (k *key) PublicKey() ssh.PublicKey { return k.public }
 
 // Algorithms returns what the key can do. That RSA does not sign with SHA-1
 // unless told to is up to who asks for signatures.
-func (k *key) Algorithms() []string { return algorithms(plain(k.public).Type()) }
+func (k *key) Algorithms() []string {
+	if s, ok := k.secret.unlocked().(ssh.MultiAlgorithmSigner); ok {
+		return s.Algorithms()
+	}
+	return algorithms(plain(k.public).Type())
+}
 
 func algorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {
@@ -62,7 +68,10 @@ func (k *key) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 	return k.SignContext(context.Background(), data, plain(k.public).Type())
 }
 
-func (k *key) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+func (k *key) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	if s, ok := k.secret.unlocked().(ssh.AlgorithmSigner); ok {
+		return s.SignWithAlgorithm(rand, data, algorithm)
+	}
 	return k.SignContext(context.Background(), data, algorithm)
 }
 
