@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,18 +254,6 @@ func TestWritersToAPeerThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// collected tells whether nothing holds what p points to. The stacks of
-// goroutines that have just ended may, for a moment.
-func collected[T any](p weak.Pointer[T]) bool {
-	for range 1000 {
-		if runtime.GC(); p.Value() == nil {
-			return true
-		}
-		<-time.After(time.Millisecond)
-	}
-	return false
-}
-
 // A timer that goes on would hold what it is for.
 func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
 	for name, end := range map[string]func(c *connection.Conn, p *peer){
@@ -287,8 +274,8 @@ func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
 			<-c.Done()
 			return weak.Make(c), weak.Make(ch)
 		}()
-		require.True(t, collected(conn), name)
-		require.True(t, collected(ch), name)
+		require.True(t, waittest.Collected(conn), name)
+		require.True(t, waittest.Collected(ch), name)
 	}
 }
 
@@ -302,5 +289,5 @@ func TestNothingHoldsAChannelThatWasClosed(t *testing.T) {
 		<-ch.Done()
 		return weak.Make(ch)
 	}()
-	require.True(t, collected(ch))
+	require.True(t, waittest.Collected(ch))
 }

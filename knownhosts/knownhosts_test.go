@@ -173,7 +173,7 @@ func TestLoadTakesManyLinesInShortTime(t *testing.T) {
 	start := time.Now()
 	d := load(t, file)
 	requireKind(t, 0, verify(t, d, "host:22", key("host")))
-	require.Less(t, time.Since(start), 20*time.Second) // less than one without the race detector
+	require.Less(t, time.Since(start), time.Minute) // less than one without the race detector
 	require.Len(t, d.Skipped(), 1000)
 }
 

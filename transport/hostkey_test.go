@@ -267,7 +267,7 @@ func TestWeakAndAbsurdRSAKeys(t *testing.T) {
 					}{"ssh-rsa", number.e, number.n})
 				}
 			})
-			require.Less(t, time.Since(start), 2*time.Second)
+			require.Less(t, time.Since(start), 20*time.Second)
 		})
 	}
 }

@@ -394,7 +394,7 @@ func TestDiffieHellmanRefusesBadValues(t *testing.T) {
 		err := replyTo(t, "diffie-hellman-group14-sha256", func([]byte) []byte { return ssh.Marshal(&dhReply{F: f}) })
 		require.ErrorContains(t, err, "Diffie-Hellman value is out of range")
 	}
-	require.Less(t, time.Since(start), 10*time.Second)
+	require.Less(t, time.Since(start), time.Minute)
 }
 
 // outside are the numbers that are no public values modulo p.
@@ -443,7 +443,7 @@ func TestGroupExchangeRefusesBadGroups(t *testing.T) {
 				}
 				return ssh.Marshal(&group)
 			})
-			require.Less(t, time.Since(start), 5*time.Second)
+			require.Less(t, time.Since(start), time.Minute)
 		})
 	}
 	for _, second := range append(outside(p), nil) {

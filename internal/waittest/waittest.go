@@ -10,9 +10,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 // Calls are the calls of a package by name: "Function" or "Type.Method" and,
@@ -65,6 +67,19 @@ func Run(t *testing.T, calls Calls) {
 			}
 		})
 	}
+}
+
+// Collected tells whether nothing holds what p points to any more: no timer, and
+// no context that lives on. The stacks of goroutines that have just ended may
+// hold it for a moment.
+func Collected[T any](p weak.Pointer[T]) bool {
+	for range 1000 {
+		if runtime.GC(); p.Value() == nil {
+			return true
+		}
+		<-time.After(time.Millisecond)
+	}
+	return false
 }
 
 // way is an end, and the context that the call gets for it.

@@ -101,7 +101,7 @@ func TestLiesInOpenSSHFiles(t *testing.T) {
 			start := time.Now()
 			o, a := options()
 			_, err := identity.Parse(t.Context(), "key", k.pem(), o)
-			require.Less(t, time.Since(start), time.Second)
+			require.Less(t, time.Since(start), 20*time.Second)
 			require.Empty(t, a.asked, "nobody is asked in vain")
 			if test.want == "" {
 				require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestLiesInPEM(t *testing.T) {
 		start := time.Now()
 		_, err := identity.Parse(t.Context(), "key", pem.EncodeToMemory(&test.block), nil)
 		require.ErrorContains(t, err, test.want, name)
-		require.Less(t, time.Since(start), time.Second, name)
+		require.Less(t, time.Since(start), 20*time.Second, name)
 	}
 }
 

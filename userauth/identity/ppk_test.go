@@ -138,7 +138,7 @@ func TestLiesInPuTTYFiles(t *testing.T) {
 			if err == nil {
 				_, err = key.Sign(nil, []byte("data"))
 			}
-			require.Less(t, time.Since(start), time.Second)
+			require.Less(t, time.Since(start), 20*time.Second) // some milliseconds on a machine that is idle
 			if test.want == "" {
 				require.NoError(t, err)
 				return
