@@ -48,7 +48,9 @@ func (p *Peer) Exchange() {
 	p.FinishKex()
 }
 
-// SendKexInit sends a new KEXINIT.
+// SendKexInit sends a new KEXINIT. It offers one algorithm of each kind, so that
+// a script knows what is agreed on. The name that asks for strict key exchange
+// has a meaning in the first one only.
 func (p *Peer) SendKexInit() {
 	gcm, none := []string{"aes128-gcm@openssh.com"}, []string{"none"}
 	m := &KexInitMsg{
@@ -66,6 +68,7 @@ func (p *Peer) SendKexInit() {
 	p.send(p.kexInit, nil)
 }
 
+// hostKeyAlgorithms is what sign will sign with.
 func (p *Peer) hostKeyAlgorithms() []string {
 	if p.SignatureAlgorithm != "" {
 		return []string{p.SignatureAlgorithm}
@@ -116,12 +119,14 @@ func (p *Peer) FinishKex() {
 	if err != nil {
 		p.Fatalf("the client's public key: %v", err)
 	}
+	// RFC 8731 section 3.1: the secret is hashed as a number.
 	secret := ssh.Marshal(struct{ K *big.Int }{new(big.Int).SetBytes(shared)})
 	hash := p.exchangeHash(m.Public, key.PublicKey().Bytes(), secret)
 	if p.SessionID == nil {
 		p.SessionID = hash
 		p.strict = !p.Lax && p.clientIsStrict()
 	}
+	// A lie is told to the client alone: the peer goes on with its own keys.
 	reply := &KexECDHReplyMsg{p.HostKey.PublicKey().Marshal(), key.PublicKey().Bytes(), p.sign(hash)}
 	if p.KexReply != nil {
 		p.KexReply(reply)
@@ -130,12 +135,15 @@ func (p *Peer) FinishKex() {
 	p.takeKeys(secret, hash)
 }
 
+// clientIsStrict tells whether the client's first KEXINIT asks for strict key
+// exchange.
 func (p *Peer) clientIsStrict() bool {
 	var m KexInitMsg
 	return ssh.Unmarshal(p.ClientKexInit, &m) == nil && slices.Contains(m.Kex, "kex-strict-c-v00@openssh.com")
 }
 
-// exchangeHash is H of RFC 5656 section 4.
+// exchangeHash is H of RFC 5656 section 4. Of a greeting of several lines the
+// last one is the version.
 func (p *Peer) exchangeHash(theirs, ours, secret []byte) []byte {
 	lines := strings.Split(strings.TrimRight(p.greeting(), "\r\n"), "\n")
 	hash := sha256.Sum256(append(ssh.Marshal(struct{ VC, VS, IC, IS, K, QC, QS []byte }{
@@ -145,6 +153,8 @@ func (p *Peer) exchangeHash(theirs, ours, secret []byte) []byte {
 	return hash[:]
 }
 
+// sign makes the host key's signature, by the algorithm that the script wants.
+// An RSA key without one would sign with SHA-1, which clients refuse.
 func (p *Peer) sign(hash []byte) []byte {
 	signature, err := p.HostKey.Sign(rand.Reader, hash)
 	if s, ok := p.HostKey.(ssh.AlgorithmSigner); ok && p.SignatureAlgorithm != "" {
@@ -156,7 +166,9 @@ func (p *Peer) sign(hash []byte) []byte {
 	return ssh.Marshal(signature)
 }
 
-// takeKeys derives the keys of RFC 4253 section 7.2, and exchanges NEWKEYS.
+// takeKeys derives the keys of RFC 4253 section 7.2, and exchanges NEWKEYS. Each
+// direction changes right behind its own NEWKEYS; with strict key exchange its
+// sequence number starts anew there.
 func (p *Peer) takeKeys(secret, hash []byte) {
 	derive := func(letter byte) []byte {
 		k := sha256.Sum256(slices.Concat(secret, hash, []byte{letter}, p.SessionID))

@@ -12,6 +12,7 @@ func (p *Peer) Login() UserauthRequestMsg {
 	p.Send(ServiceAcceptMsg{Expect[ServiceRequestMsg](p).Name})
 	for {
 		m := Expect[UserauthRequestMsg](p)
+		// RFC 4252 section 7: without a signature it is a question.
 		var offer struct {
 			Signed    bool
 			Algorithm string

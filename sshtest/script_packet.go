@@ -27,6 +27,8 @@ type packetKey struct {
 	nonce []byte
 }
 
+// newPacketKey takes as much as it needs of what a hash has made. AES takes any
+// key of that length, so nothing can fail.
 func newPacketKey(key, iv []byte) *packetKey {
 	block, err := aes.NewCipher(key[:16])
 	if err != nil {
@@ -39,7 +41,7 @@ func newPacketKey(key, iv []byte) *packetKey {
 	return &packetKey{aead, iv[:12]}
 }
 
-// step counts the nonce.
+// step counts the packets in the nonce, whose first four bytes stay as they are.
 func (k *packetKey) step() {
 	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.nonce[4:])+1)
 }
@@ -52,6 +54,7 @@ func (p *Peer) Send(messages ...any) {
 	}
 }
 
+// payloadOf is what a message of a script stands for.
 func payloadOf(message any) []byte {
 	if payload, ok := message.([]byte); ok {
 		return payload
@@ -82,7 +85,8 @@ func (p *Peer) send(payload []byte, then func()) {
 	}
 }
 
-// put sends one packet.
+// put sends one packet, behind the noise that the script wants. Noise in a strict
+// key exchange, or before KEXINIT, would be a lie of another kind.
 func (p *Peer) put(payload []byte) {
 	begun := p.kexInit != nil && !bytes.Equal(payload, p.kexInit)
 	if p.Noise && (p.sealing != nil || p.Lax && begun) {
@@ -113,7 +117,9 @@ func (p *Peer) SealBody(length uint32, body []byte) []byte {
 	return p.protect(append(binary.BigEndian.AppendUint32(nil, length), body...))
 }
 
-// seal puts the packet where buf has room.
+// seal puts the packet where buf has room. Padding makes it a multiple of the
+// block size: with packet_length in clear, without it under AES-GCM, which does
+// not encrypt that. It is zeros, for no secret of a script's is worth more.
 func (p *Peer) seal(buf, payload []byte) []byte {
 	block, counted := 8, 4
 	if p.sealing != nil {
@@ -197,6 +203,8 @@ func (p *Peer) read() []byte {
 	return payload
 }
 
+// open reads one packet and decrypts it. What no honest client sends is an
+// errMalformed, so that it is told from a connection that has failed.
 func (p *Peer) open() ([]byte, error) {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(p.in, head); err != nil {
