@@ -53,7 +53,7 @@ var lies = map[string]func(open, opening uint32) []any{
 	"unknown, more than we granted":    func(o, _ uint32) []any { return []any{&extendedMsg{o, 7, make([]byte, 101)}} },
 	"one byte more than the window":    func(o, _ uint32) []any { return []any{fill(o), fill(o), &dataMsg{o, []byte("x")}} },
 	"one byte more of stderr":          func(o, _ uint32) []any { return []any{fill(o), fill(o), &extendedMsg{o, 1, []byte("x")}} },
-	"window overrun after EOF":         func(o, _ uint32) []any { return []any{&eofMsg{o}, fill(o), fill(o), fill(o)} },
+	"packet that is too large, late":   func(o, _ uint32) []any { return []any{&eofMsg{o}, &dataMsg{o, make([]byte, 101)}} },
 	"data shorter than it says":        func(o, _ uint32) []any { return []any{marshal(&dataMsg{o, []byte("xyz")})[:11]} },
 	"data longer than it says":         func(o, _ uint32) []any { return []any{append(marshal(&dataMsg{o, nil}), 0)} },
 	"extended data without type":       func(o, _ uint32) []any { return []any{append([]byte{95}, u32(o)...)} },
@@ -274,4 +274,27 @@ func TestUnknownMessagesArePassedOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What comes after EOF is lost, but it must not stop a peer that wants to send
+// all of it before it closes the channel, as Twisted Conch does.
+func TestDataAfterEOFIsGivenBackAsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, &connection.Config{Window: 200, MaxPacket: 100})
+		ch, id := p.openWith(c, nil, 0, 100)
+		p.send(fill(id), &eofMsg{id})
+		got, err := io.ReadAll(ch)
+		require.NoError(t, err)
+		require.Len(t, got, 100)
+		window := uint32(100)
+		for range 20 {
+			for window < 100 {
+				window += expect[adjustMsg](p).Bytes
+			}
+			p.send(fill(id))
+			window -= 100
+		}
+		p.send(&closeMsg{id})
+		require.ErrorAs(t, ch.Wait(), new(*connection.ProtocolError), "some of the data was lost")
+	})
 }

@@ -51,8 +51,10 @@ type round struct {
 
 // receive takes data from the peer. A nil stream stands for a type of extended
 // data that nobody knows. What nobody will read is discarded here and given
-// back as window, except after EOF: then the peer has no use for window. Data
-// after EOF comes too late for the reader and is dropped, but Wait tells.
+// back as window. Data after EOF comes too late for the reader and is discarded,
+// too, but Wait tells. It gets window because servers that send it (Twisted Conch
+// 22.4 says EOF before what it still has in its buffer) close the channel after
+// it, and would wait for ever otherwise.
 func (c *Channel) receive(s *stream, data []byte) error {
 	c.mu.Lock()
 	if c.closed {
@@ -134,11 +136,14 @@ func (c *Channel) hasLateData() bool {
 	return c.afterEOF
 }
 
-// consume counts bytes that need no room any more, and returns grant's result.
-// The caller holds mu.
+// consume counts bytes that need no room any more, and returns grant's result,
+// or 0 after EOF, when an honest peer has no use for window. The caller holds mu.
 func (c *Channel) consume(n int) int {
 	c.held -= n
 	c.round.least = min(c.round.least, c.held)
+	if c.eof {
+		return 0
+	}
 	return c.grant()
 }
 
@@ -147,7 +152,7 @@ func (c *Channel) consume(n int) int {
 // released it.
 func (c *Channel) grant() int {
 	credit := c.limit - c.window - c.held
-	if c.eof || credit <= 0 || credit < min(c.limit/giveBack, mostBack) {
+	if credit <= 0 || credit < min(c.limit/giveBack, mostBack) {
 		return 0
 	}
 	c.window += credit
