@@ -215,7 +215,7 @@ func (p *Policy) ask(ctx context.Context, q *Question) (yes bool, err error) {
 func Terminal(rw io.ReadWriter) func(ctx context.Context, q *Question) (answer string, err error) {
 	return func(ctx context.Context, q *Question) (string, error) {
 		if rw != nil {
-			return askOn(ctx, rw, rw, q)
+			return askOn(ctx, rw, rw, q, func() {})
 		}
 		// Not standard input, which may be what the remote command is to read.
 		in, out := "/dev/tty", "/dev/tty"
@@ -226,19 +226,21 @@ func Terminal(rw io.ReadWriter) func(ctx context.Context, q *Question) (answer s
 		if err != nil {
 			return "", fmt.Errorf("there is no terminal to ask on: %w", err)
 		}
-		defer r.Close()
 		w, err := os.OpenFile(out, os.O_RDWR, 0)
 		if err != nil {
+			r.Close()
 			return "", fmt.Errorf("there is no terminal to ask on: %w", err)
 		}
 		defer w.Close()
-		return askOn(ctx, r, w, q)
+		return askOn(ctx, r, w, q, func() { r.Close() })
 	}
 }
 
-// askOn reads on a goroutine of its own, since few readers know contexts.
-func askOn(ctx context.Context, r io.Reader, w io.Writer, q *Question) (string, error) {
+// askOn reads on a goroutine of its own, since few readers know contexts. That
+// is also the one to close r: on Windows it would wait for the end of the read.
+func askOn(ctx context.Context, r io.Reader, w io.Writer, q *Question, closeReader func()) (string, error) {
 	if _, err := io.WriteString(w, visible(q.Text)); err != nil {
+		closeReader()
 		return "", err
 	}
 	type answer struct {
@@ -247,6 +249,7 @@ func askOn(ctx context.Context, r io.Reader, w io.Writer, q *Question) (string, 
 	}
 	given := make(chan answer, 1)
 	go func() {
+		defer closeReader()
 		text, err := readAnswer(r)
 		given <- answer{text, err}
 	}()
