@@ -23,9 +23,9 @@ import (
 // that exists keeps its mode and owner, and a symbolic link stays one. On Unix
 // the file is locked meanwhile, and what other processes have written since it
 // was loaded counts: many of them may learn hosts into one file, and none writes
-// a key that another one has written. A lock is waited for up to 10 seconds. When
-// writing fails nothing is recorded in memory either, and what has reached the
-// file is taken back.
+// a key that another one has written. A lock is waited for as long as others use
+// it to write, and otherwise for 10 seconds. When writing fails nothing is
+// recorded in memory either, and what has reached the file is taken back.
 func (d *DB) Add(addr string, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to add")

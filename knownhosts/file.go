@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// lockWait bounds the wait for another process that has the file locked.
+	// lockWait bounds the wait for others that have the file locked and write
+	// nothing.
 	lockWait = 10 * time.Second
 	// maxEdits bounds how often an edit begins again because somebody else has
 	// put another file in the place of ours meanwhile.
@@ -212,20 +213,28 @@ func adoptLate(f *os.File, name string, size int64) error {
 }
 
 // awaitLock tries again and again, because a lock that is waited for in the
-// system cannot be given up when ctx ends.
-func awaitLock(ctx context.Context, try func() (locked bool, err error)) error {
-	expired := time.NewTimer(lockWait)
-	defer expired.Stop()
+// system cannot be given up when ctx ends. It gives up by itself if nobody has
+// written meanwhile: many who write one after the other may take longer.
+func awaitLock(ctx context.Context, f *os.File, try func() (locked bool, err error)) error {
+	last, since := int64(-1), time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		locked, err := try()
 		if locked || err != nil {
 			return err
 		}
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if size := info.Size(); size != last {
+			last, since = size, time.Now()
+		}
+		if time.Since(since) >= lockWait {
+			return fmt.Errorf("another process has had the lock for %v, and written nothing", lockWait)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-expired.C:
-			return fmt.Errorf("another process has had the lock for %v", lockWait)
 		case <-time.After(pause):
 		}
 	}

@@ -16,7 +16,7 @@ const renamesOverOpenFiles = true
 // lockFile locks f for as long as it is open. Some network file systems have no
 // locks: there everybody writes as OpenSSH does.
 func lockFile(ctx context.Context, f *os.File) error {
-	return awaitLock(ctx, func() (bool, error) {
+	return awaitLock(ctx, f, func() (bool, error) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR):

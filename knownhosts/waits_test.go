@@ -3,6 +3,7 @@ package knownhosts_test
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,28 @@ type slow struct{}
 func (slow) LookupSSHFP(ctx context.Context, _ string) ([]knownhosts.SSHFP, bool, error) {
 	<-ctx.Done()
 	return nil, false, ctx.Err()
+}
+
+// TestALockIsWaitedForWhileOthersWrite one after the other.
+func TestALockIsWaitedForWhileOthersWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := write(t, "")
+		d := load(t, file)
+		unlock := lock(t, file)
+		added := make(chan error, 1)
+		go func() { added <- d.Add("host:22", key("host")) }()
+		for range 10 {
+			time.Sleep(7 * time.Second)
+			f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+			require.NoError(t, err)
+			_, err = f.WriteString("# another one\n")
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+		}
+		unlock()
+		require.NoError(t, <-added)
+		require.Equal(t, strings.Repeat("# another one\n", 10)+"host "+text(key("host"))+"\n", read(t, file))
+	})
 }
 
 // TestALockIsNotWaitedForForEver, since whoever has it may hang.
