@@ -14,6 +14,7 @@ const (
 	maxBannerBytes    = 64 << 10 // shown in one login
 	maxBannerMessages = 1024     // received in one login, beyond which the server is not talked to
 	maxQuoted         = 200      // bytes of a text inside an error
+	maxReason         = 800      // bytes of an error inside another one: it may quote, and name files
 )
 
 // bannerBudget is how much of a server's banners one login has taken.
@@ -69,7 +70,10 @@ func cut(text string) string {
 	return text
 }
 
-// oneLine makes a text fit for the single line of an error.
-func oneLine(text string) string {
-	return strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(text, maxQuoted))
-}
+// oneLine makes a peer's text fit for the single line of an error.
+func oneLine(text string) string { return flat(clean(text, maxQuoted)) }
+
+// reason makes an error fit for the single line of another one.
+func reason(err error) string { return flat(clean(err.Error(), maxReason)) }
+
+func flat(text string) string { return strings.NewReplacer("\n", " ", "\t", " ").Replace(text) }

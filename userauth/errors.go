@@ -132,15 +132,21 @@ func (e *Error) allows() string {
 
 // end says what ended the login early.
 func (e *Error) end() string {
-	s := "ended by " + oneLine(e.Err.Error())
+	s := "ended by " + reason(e.Err)
 	if !e.CutOff {
 		if e.Refusals > 0 {
 			s += " after " + counted(e.Refusals, "refusal")
 		}
 		return s
 	}
-	// The end of the connection took the place of the last one.
-	s += " after " + counted(e.Refusals+1, "refusal") + ", which is its limit (MaxAuthTries)"
+	// The end of the connection took the place of the last one, and the method
+	// "none" is free if it comes first.
+	refusals := e.Refusals + 1
+	first := slices.IndexFunc(e.Tried, func(a Attempt) bool { return !errors.Is(a.Err, ErrSkip) })
+	if first >= 0 && e.Tried[first].Method == methodNone && e.Tried[first].Err == nil {
+		refusals--
+	}
+	s += " after " + counted(refusals, "refusal") + ", which is its limit (MaxAuthTries)"
 	if slices.ContainsFunc(e.Untried, func(a Attempt) bool { return a.Key != nil }) {
 		s += ": offer it the right key first, or that one alone (IdentitiesOnly)"
 	}

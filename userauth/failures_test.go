@@ -2,9 +2,12 @@ package userauth_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -36,6 +39,20 @@ func sshd(account *sshtest.Account, config ...string) func(*testing.T) userauth.
 // answering is a server that gives the nth request or message the nth answer.
 func answering(answers ...[]byte) func(*testing.T) userauth.Transport {
 	return func(*testing.T) userauth.Transport { return verdicts(answers...) }
+}
+
+// certified returns a signer with a certificate that is not valid for long.
+func certified(t *testing.T, ca, key ssh.Signer) ssh.Signer {
+	cert := &ssh.Certificate{
+		Key: key.PublicKey(), CertType: ssh.UserCert, KeyId: "to\x1bmorrow", ValidPrincipals: []string{"bob", "alice"},
+		ValidAfter:  uint64(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).Unix()),
+		ValidBefore: uint64(time.Date(2200, 1, 2, 0, 0, 0, 0, time.UTC).Unix()),
+		Permissions: ssh.Permissions{CriticalOptions: map[string]string{"source-address": "10.0.0.0/8", "force-command": "true"}},
+	}
+	require.NoError(t, cert.SignCert(rand.Reader, ca))
+	signer, err := ssh.NewCertSigner(cert, key)
+	require.NoError(t, err)
+	return signer
 }
 
 func TestWhatAnOperatorReads(t *testing.T) {
@@ -78,8 +95,15 @@ func TestWhatAnOperatorReads(t *testing.T) {
 			`publickey A: refused; publickey B: unfinished; never tried: publickey C, D, E, F, password; the server allows "publickey,password,keyboard-interactive"; ended by transport: connection ended: server disconnected, reason 2: "Too many authentication failures" after 2 refusals, which is its limit (MaxAuthTries): offer it the right key first, or that one alone (IdentitiesOnly)`},
 		"two tries and a password": {sshd(bob(), "MaxAuthTries 2"), []userauth.Method{userauth.PasswordFunc(constant("wrong")), userauth.PublicKeys(known)},
 			`password: refused; password: unfinished; never tried: publickey; the server allows "publickey,password,keyboard-interactive"; ended by transport: connection ended: server disconnected, reason 2: "Too many authentication failures" after 2 refusals, which is its limit (MaxAuthTries)`},
+		"two tries, and none first": {sshd(bob(), "MaxAuthTries 2"), []userauth.Method{userauth.None(), userauth.PublicKeys(keys[:3]...)},
+			`none: refused; publickey A: refused; publickey B: unfinished; never tried: publickey C; the server allows "publickey,password,keyboard-interactive" (nothing here is for "password,keyboard-interactive"); ended by transport: connection ended: server disconnected, reason 2: "Too many authentication failures" after 2 refusals, which is its limit (MaxAuthTries): offer it the right key first, or that one alone (IdentitiesOnly)`},
+		"certificate of later": {sshd(bob()), []userauth.Method{userauth.PublicKeys(certified(t, ca, keys[0]))},
+			`publickey certificate of A: refused: certificate "to\x1bmorrow" for "bob,alice", valid from 2200-01-01T00:00:00Z, valid until 2200-01-02T00:00:00Z, restricted by "force-command,source-address"; the server allows "publickey,password,keyboard-interactive" (nothing here is for "password,keyboard-interactive")`},
+		"files with long names": {answering(failure("publickey")), []userauth.Method{userauth.PublicKeysFunc(func(context.Context) ([]ssh.Signer, error) {
+			return nil, fmt.Errorf("%w: %s: what to do", userauth.ErrSkip, strings.Repeat("/directory", 40))
+		})}, `publickey: skipped: ` + strings.Repeat("/directory", 40) + `: what to do`},
 		"certificate for somebody else": {sshd(bob()), []userauth.Method{userauth.PublicKeys(cert)},
-			`publickey certificate of A: refused; the server allows "publickey,password,keyboard-interactive" (nothing here is for "password,keyboard-interactive")`},
+			`publickey certificate of A: refused: certificate "sshtest" for "somebody"; the server allows "publickey,password,keyboard-interactive" (nothing here is for "password,keyboard-interactive")`},
 		"host that is not trusted": {sshd(bob(), "HostbasedAuthentication yes"), []userauth.Method{userauth.Hostbased("client.example.com", "bob", keys[0])},
 			`hostbased A: refused; the server allows "publickey,password,keyboard-interactive,hostbased" (nothing here is for "publickey,password,keyboard-interactive")`},
 		"host where none is taken": {sshd(bob()), []userauth.Method{userauth.None(), userauth.Hostbased("client.example.com", "bob", keys[0])},

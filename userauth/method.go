@@ -113,7 +113,10 @@ func (a Attempt) subject() string {
 // outcome says what became of it.
 func (a Attempt) outcome() string {
 	if a.Err != nil {
-		return oneLine(a.Err.Error())
+		return reason(a.Err)
+	}
+	if cert := certificate(a.Key); cert != nil && a.Status == Failure {
+		return a.Status.String() + ": " + describe(cert)
 	}
 	return a.Status.String()
 }
@@ -127,9 +130,7 @@ func KeyName(key ssh.PublicKey) string {
 		return ""
 	}
 	name := oneLine(key.Type()) + " "
-	// A certificate of an agent's does not have the type of one.
-	parsed, err := ssh.ParsePublicKey(key.Marshal())
-	if cert, ok := parsed.(*ssh.Certificate); ok && err == nil {
+	if cert := certificate(key); cert != nil {
 		return name + ssh.FingerprintSHA256(cert.Key)
 	}
 	return name + ssh.FingerprintSHA256(key)

@@ -134,13 +134,11 @@ func candidates(x *Exchange, signers []ssh.Signer) []*candidate {
 // expired returns why a certificate is of no use any more. One that is not valid
 // yet is offered: clocks differ, and the server's counts.
 func expired(key ssh.PublicKey) error {
-	parsed, err := ssh.ParsePublicKey(key.Marshal()) // an agent's does not have the type of one
-	cert, ok := parsed.(*ssh.Certificate)
-	if err != nil || !ok || cert.ValidBefore > uint64(time.Now().Unix()) {
+	cert := certificate(key)
+	if cert == nil || cert.ValidBefore > uint64(time.Now().Unix()) {
 		return nil
 	}
-	return fmt.Errorf("%w: the certificate %q has expired at %s", ErrSkip,
-		cut(cert.KeyId), time.Unix(int64(cert.ValidBefore), 0).UTC().Format(time.RFC3339))
+	return fmt.Errorf("%w: the certificate %q has expired at %s", ErrSkip, cut(cert.KeyId), moment(cert.ValidBefore))
 }
 
 // interactive tells whether a person is needed for a signature.

@@ -183,6 +183,39 @@ func TestSignerThatFailsGivesWayToTheNextKey(t *testing.T) {
 	}
 }
 
+// changing is a signer that has another key each time it is asked, and in the end
+// none.
+type changing struct {
+	ssh.Signer
+	keys []ssh.PublicKey
+}
+
+func (c *changing) PublicKey() (key ssh.PublicKey) {
+	if len(c.keys) > 0 {
+		key, c.keys = c.keys[0], c.keys[1:]
+	}
+	return key
+}
+
+func TestOddSignersArePassedOver(t *testing.T) {
+	good := ed25519Signer(t)
+	var odd []ssh.Signer
+	odd = append(odd, nil, userauth.InsecureSHA1(nil), &changing{}, userauth.InsecureSHA1(&changing{}),
+		&changing{good, []ssh.PublicKey{rsaSigner(t).PublicKey(), good.PublicKey()}})
+	server := newKeyScript(t, []ssh.Signer{good}, "s")
+	e := requireError(t, userauth.Authenticate(t.Context(), verdicts(failure("publickey")), &userauth.Config{
+		User: "bob", Methods: []userauth.Method{userauth.PublicKeys(odd...)},
+	}))
+	require.Len(t, e.Tried, 5)
+	for _, a := range e.Tried[:4] {
+		require.ErrorContains(t, a.Err, "signer without a key")
+	}
+	require.ErrorContains(t, e.Tried[4].Err, "no safe algorithm")
+	require.NoError(t, userauth.Authenticate(t.Context(), server, &userauth.Config{
+		User: "bob", Methods: []userauth.Method{userauth.PublicKeys(append(odd, good)...)},
+	}))
+}
+
 func TestAcceptanceOfAKeyMustEchoIt(t *testing.T) {
 	a, b := rsaSigner(t), ed25519Signer(t)
 	blob := a.PublicKey().Marshal()
