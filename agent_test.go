@@ -94,6 +94,7 @@ func TestForwardedAgentIsThereForTheCommand(t *testing.T) {
 	}
 }
 
+// A16
 func TestKeyThatMayNotBeForwardedIsNot(t *testing.T) {
 	socket, key := keyInAgent(t, func(dir string) []string {
 		known := filepath.Join(dir, "known_hosts")

@@ -17,7 +17,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// An agent with more keys than the server bears is the classic of logins that
+// A12: an agent with more keys than the server bears is the classic of logins that
 // fail: the error says which keys were never looked at.
 func TestTooManyKeysInTheAgent(t *testing.T) {
 	a := startAgent(t)

@@ -62,6 +62,7 @@ func (p *peer) refusesAgent() uint32 {
 	return m.Reason
 }
 
+// A15
 func TestAgentIsForwardedWhileTheSessionLasts(t *testing.T) {
 	for name, end := range map[string]func(p *peer, s *channel.Session, id uint32){
 		"closed by us":         func(_ *peer, s *channel.Session, _ uint32) { s.Close() },
@@ -119,6 +120,7 @@ func TestConnectionToTheAgentEndsWithEitherSide(t *testing.T) {
 	})
 }
 
+// A15
 func TestConnectionsToTheAgentAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -144,6 +146,7 @@ func TestAgentThatCannotBeReachedIsNotExplainedToTheServer(t *testing.T) {
 	})
 }
 
+// A15
 func TestFloodBesideTheAgentIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -174,5 +177,61 @@ func TestAgentIsForwardedBeforeTheCommandStarts(t *testing.T) {
 		require.ErrorContains(t, s.ForwardAgent(t.Context(), new(agents).dial), "has been started")
 		p.quiet()
 		require.Equal(t, uint32(3), p.refusesAgent())
+	})
+}
+
+// A15: 10,000 connections to an agent that does not come.
+func TestFloodOfConnectionsToAnAgentThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		s, id := p.session(c)
+		dialled := make(chan struct{}, 100)
+		require.NoError(t, s.ForwardAgent(t.Context(), func(ctx context.Context) (net.Conn, error) {
+			dialled <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+		expect[requestMsg](p)
+		for i := range uint32(10_000) {
+			p.send(openMsg{"auth-agent@openssh.com", i, 1 << 20, 32 << 10, nil})
+			if i >= 16 {
+				require.Equal(t, openFailureMsg{i, 4, "too many connections to the agent", "en"}, expect[openFailureMsg](p))
+			} else {
+				<-dialled
+			}
+		}
+		p.send(closeMsg{id})
+		expect[closeMsg](p)
+		for range 16 {
+			require.Equal(t, uint32(2), expect[openFailureMsg](p).Reason)
+		}
+		require.Equal(t, uint32(3), p.refusesAgent())
+		require.Empty(t, dialled)
+	})
+}
+
+// A15: an agent that takes nothing fills the window of its channel, and that is
+// all. It hears of the end.
+func TestAgentThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		a := new(agents)
+		s, _ := p.forward(c, a)
+		ch := p.openAgent(5)
+		for range 64 { // the window
+			p.send(dataMsg{ch, make([]byte, 32<<10)})
+		}
+		synctest.Wait()
+		other := p.openAgent(6)
+		p.send(dataMsg{other, []byte("x")})
+		_, err := a.conns[1].Read(make([]byte, 1))
+		require.NoError(t, err)
+
+		require.NoError(t, s.Close())
+		for range 3 {
+			expect[closeMsg](p)
+		}
+		_, err = io.Copy(io.Discard, a.conns[0])
+		require.NoError(t, err, "it is closed")
 	})
 }

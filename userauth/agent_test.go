@@ -52,6 +52,7 @@ func (k *flagKeeper) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.S
 	return k.ExtendedAgent.SignWithFlags(key, data, flags)
 }
 
+// A11
 func TestAgentOverItsProtocol(t *testing.T) {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -170,7 +171,7 @@ func TestSecondFactorAfterTheAgent(t *testing.T) {
 	require.NoError(t, authenticate(t, p, userauth.Agent(keyring), userauth.Password("sesame")))
 }
 
-// A server that cuts the connection after too many keys, and an agent with more
+// A12: a server that cuts the connection after too many keys, and an agent with more
 // than that: the error names those that were tried.
 func TestErrorNamesTheKeysTriedWhenTheServerCutsTheConnection(t *testing.T) {
 	var signers []ssh.Signer

@@ -38,6 +38,7 @@ func sha1Server(t testing.TB, list string, key ssh.PublicKey) *peer {
 	return p
 }
 
+// A11
 func TestSHA1IsUsedOnlyWhereItIsNamedInsecureAndNothingBetterIsTaken(t *testing.T) {
 	for name, tc := range map[string]struct {
 		signer ssh.Signer

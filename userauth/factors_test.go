@@ -33,6 +33,7 @@ func requestMethod(t testing.TB, packet []byte) string {
 	return r.Method
 }
 
+// A2
 func TestFactorsThatAreRequired(t *testing.T) {
 	var asked []userauth.Challenge
 	fresh := func(context.Context, int, string) (string, error) { return "fresh", nil }

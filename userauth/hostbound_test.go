@@ -49,6 +49,7 @@ func (p boundPeer) login(t testing.TB, methods ...userauth.Method) error {
 
 const hostbound = "publickey-hostbound-v00@openssh.com"
 
+// A10
 func TestHostboundOnTheWire(t *testing.T) {
 	signer := seededSigner(t, 1)
 	p := newBoundPeer(t, true, success)
@@ -122,6 +123,7 @@ func TestSignerThatInsistsOnTheHostIsAskedAgain(t *testing.T) {
 	require.Len(t, e.Tried, 1)
 }
 
+// A10
 func TestOpenSSHTakesHostboundRequests(t *testing.T) {
 	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{
 		HostCA: sshtest.NewSigner(t, ssh.KeyAlgoED25519),

@@ -52,6 +52,7 @@ func TestKeysOfAllKindsSignWhatTheServerVerifies(t *testing.T) {
 	}
 }
 
+// A11
 func TestAlgorithmChoice(t *testing.T) {
 	restricted := func(algorithms ...string) ssh.Signer {
 		s, err := ssh.NewSignerWithAlgorithms(rsaSigner(t), algorithms)
@@ -290,6 +291,7 @@ func TestKeysFuncIsCalledOnceAndMayDecline(t *testing.T) {
 	require.ErrorIs(t, e, broken)
 }
 
+// A10
 func TestSignatureIsBoundToTheSession(t *testing.T) {
 	a := ed25519Signer(t)
 	p := keyServer(t, a.PublicKey())

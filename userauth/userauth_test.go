@@ -312,6 +312,7 @@ func TestSeveralMethodsOfOneNameHaveTheirTurns(t *testing.T) {
 	require.Len(t, p.requests(t), 3)
 }
 
+// A5
 func TestPasswordIsNotRepeatedAfterPartialSuccess(t *testing.T) {
 	p := newPeer(func([]byte) [][]byte { return [][]byte{partial("password")} })
 	e := requireError(t, authenticate(t, p, userauth.Password("sesame")))

@@ -48,6 +48,7 @@ func fakeAgent(answer func(request []byte) []byte) func(context.Context) (net.Co
 
 func reply(message []byte) []byte { return ssh.Marshal(struct{ Message []byte }{message}) }
 
+// A14
 func TestLiesOfAgents(t *testing.T) {
 	s := sshtest.NewServer(t, nil)
 	key := sshtest.NewSigner(t, ssh.KeyAlgoED25519)
@@ -134,6 +135,7 @@ func signed(t *testing.T, key ssh.Signer) []byte {
 	}{ssh.Marshal(signature)}))
 }
 
+// A14
 func TestHangingAgentDoesNotHoldTheLogin(t *testing.T) {
 	s := sshtest.NewServer(t, nil)
 	key := sshtest.NewSigner(t, ssh.KeyAlgoED25519).PublicKey().Marshal()

@@ -116,6 +116,7 @@ func (a *sshAgent) strangers(names ...string) {
 	}
 }
 
+// A12
 func TestSixKeysInTheAgentAndTwoTries(t *testing.T) {
 	a := startAgent(t)
 	right := keygen(t, a.dir, "right", "")

@@ -14,6 +14,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
+// A16
 func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 	a := startAgent(t)
 	file := keygen(t, a.dir, "key", "")

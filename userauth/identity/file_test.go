@@ -113,6 +113,7 @@ func TestPassphraseIsAskedForUntilItIsRight(t *testing.T) {
 	require.ErrorContains(t, err, "Options.Passphrase is not set")
 }
 
+// A19
 func TestPassphraseIsForgotten(t *testing.T) {
 	file := keygen(t, t.TempDir(), "key", "secret")
 	passphrase := []byte("secret")
@@ -294,6 +295,7 @@ func TestFilesOfOtherFileSystems(t *testing.T) {
 	require.ErrorContains(t, err, "identity: the key: no private key in the PEM data")
 }
 
+// A18
 func TestHugeFileIsNotRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "huge")
 	f, err := os.Create(file)

@@ -48,6 +48,7 @@ type ed25519Private struct {
 	Padding        []byte `ssh:"rest"`
 }
 
+// A18
 func TestLiesInOpenSSHFiles(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -114,6 +115,7 @@ func TestLiesInOpenSSHFiles(t *testing.T) {
 	}
 }
 
+// A18
 func TestLiesInPEM(t *testing.T) {
 	huge := new(big.Int).SetBytes(bytes.Repeat([]byte{0xff}, 1200)) // 9,600 bits, odd
 	der, err := asn1.Marshal(struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
+// A19
 func TestPrivateKeysThatOthersCanReadAreRefused(t *testing.T) {
 	file := keygen(t, t.TempDir(), "key", "")
 	for mode, refused := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o700: false, 0o640: true, 0o604: true, 0o610: true, 0o602: true} {
@@ -36,6 +37,7 @@ func TestPrivateKeysThatOthersCanReadAreRefused(t *testing.T) {
 	require.ErrorAs(t, err, new(*identity.PermissionError))
 }
 
+// A18
 func TestFIFOsAndDirectoriesAreRefusedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")

@@ -86,6 +86,7 @@ func TestCertificateInAPuTTYFile(t *testing.T) {
 	require.Equal(t, signers[1].PublicKey(), certified.PublicKey())
 }
 
+// A18
 func TestLiesInPuTTYFiles(t *testing.T) {
 	dir := t.TempDir()
 	bare := string(read(t, puttygen(t, dir, "bare", "", "ed25519", "version=3")))
