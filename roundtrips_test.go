@@ -50,7 +50,7 @@ func counting(c *nacre.Config, rtt time.Duration) (roundTrips, connections func(
 
 // shortWay and longWay are round trips. The count is too high where a server takes
 // longer to answer, as a daemon may on a machine that has much else to do.
-const shortWay, longWay = 100 * time.Millisecond, 2 * time.Second
+const shortWay, longWay = 100 * time.Millisecond, time.Second
 
 // requireTrips checks what count returns for a short way and, if that is not
 // what is wanted, for a long one.
