@@ -35,9 +35,10 @@ const maxAnnounced = 64
 // for the keys that are new, and returns an error unless it can for every one.
 // nacre.Dial calls all that.
 //
-// What changes is the first file of the first DB among the sources, and only if
-// a plain line for the host there has key. Nothing changes under the conditions
-// of OpenSSH: if the host was verified by a certificate, has just been learned
+// What changes is one file of the first DB among the sources: the first one in
+// which a plain line for the host has key. A file that is not to be changed, such
+// as the system's, belongs in another DB. Nothing changes under the conditions of
+// OpenSSH: if the host was verified by a certificate, has just been learned
 // unseen, or only by its name without port; if a line for it has a marker,
 // wildcards or more than two names; if a key that is announced, or would be
 // removed, is on record for other names. Nor does it if one is revoked.
@@ -56,7 +57,11 @@ func (p *Policy) UpdateHostKeys(
 		return err
 	}
 	dbs := p.dbs()
-	if _, certified := key.(*ssh.Certificate); certified || p.Update == UpdateOff || len(dbs) == 0 || dbs[0].file == "" {
+	if _, certified := key.(*ssh.Certificate); certified || p.Update == UpdateOff || len(dbs) == 0 {
+		return nil
+	}
+	file := dbs[0].fileWith(t.name, key)
+	if file == "" {
 		return nil
 	}
 	p.mu.Lock()
@@ -65,7 +70,7 @@ func (p *Policy) UpdateHostKeys(
 	if fresh {
 		return nil
 	}
-	r := &rotation{addr: addr, remote: remote, key: key, name: t.name, file: dbs[0].file, hash: p.Hash}
+	r := &rotation{addr: addr, remote: remote, key: key, name: t.name, file: file, hash: p.Hash}
 	if address, ok := p.address(addr, t, remote, key); ok {
 		r.address = address.name
 	}
@@ -77,6 +82,23 @@ func (p *Policy) UpdateHostKeys(
 		return fmt.Errorf("knownhosts: keys of %s in %s are left as they are: %w", quote(t.name), r.file, err)
 	}
 	return nil
+}
+
+// fileWith returns the first file that has key on a plain line for a name, and
+// "" if none has, or only memory.
+func (d *DB) fileWith(name string, key ssh.PublicKey) string {
+	if !d.onDisk {
+		return ""
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	blob := key.Marshal()
+	for _, l := range d.lines {
+		if l.Marker == "" && l.hosts.match(name) && bytes.Equal(l.Key.Marshal(), blob) {
+			return l.File
+		}
+	}
+	return ""
 }
 
 // announced returns the keys that can be recorded.

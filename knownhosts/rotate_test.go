@@ -107,6 +107,17 @@ func TestRotationLeavesAloneWhatIsNotItsOwn(t *testing.T) {
 	requireKind(t, knownhosts.Changed, p.VerifyHostKey(t.Context(), "host:22", nil, key("new")))
 }
 
+func TestRotationChangesTheFileThatHasTheHost(t *testing.T) {
+	first, second := "other "+text(key("other"))+"\n", "host "+text(key("host"))+"\nhost "+text(key("stale"))+"\n"
+	one, two := write(t, first), write(t, second)
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, one, two)}, Update: knownhosts.UpdateOn}
+	require.NoError(t, rotate(t.Context(), p, nil, "host", "new"))
+	require.Equal(t, first, read(t, one))
+	require.Equal(t, "host "+text(key("host"))+"\nhost "+text(key("new"))+"\n", read(t, two))
+	require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("new")))
+	requireKind(t, knownhosts.Changed, p.VerifyHostKey(t.Context(), "host:22", nil, key("stale")))
+}
+
 func TestRotationRefusesWhatIsNoKey(t *testing.T) {
 	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, write(t, ""))}, Update: knownhosts.UpdateOn}
 	require.ErrorContains(t, p.UpdateHostKeys(t.Context(), "host:22", nil, nil, nil, nil), "no host key")
