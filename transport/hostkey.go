@@ -23,8 +23,8 @@ import (
 // *ssh.Certificate if the server has shown one, of which nothing but the proof
 // of possession has been checked. ctx ends with that of Handshake and with
 // Close, and with nothing else: no timeout of the Config runs meanwhile, since a
-// person may have to be asked. Nobody reads either: that the server has gone,
-// which gives a client a minute or two to log in, is found afterwards.
+// person may have to be asked. Nobody reads either: that the server has gone, as
+// OpenSSH's does after two minutes without a login, is found afterwards.
 type HostKeyVerifier interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }
