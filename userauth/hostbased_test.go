@@ -86,3 +86,10 @@ func TestHostbasedSignsWithSHA2(t *testing.T) {
 	}
 	require.Equal(t, []string{"rsa-sha2-512", "rsa-sha2-256"}, algorithms)
 }
+
+func TestKeyThatIsRefusedOfAHostIsOfferedAsTheUsers(t *testing.T) {
+	key := seededSigner(t, 1)
+	p := verdicts(failure("publickey", "hostbased"), success)
+	require.NoError(t, authenticate(t, p, userauth.Hostbased("h", "u", key), userauth.PublicKeys(key)))
+	require.Equal(t, []string{"hostbased", "publickey"}, p.methods(t))
+}

@@ -162,11 +162,11 @@ func (k *candidate) mayAskFirst(x *Exchange) bool {
 }
 
 // untried returns those of keys on which the server has not given a verdict in
-// this login, be it to this method or to another one that has the same key.
+// this login, be it to this method or to another one of its name.
 func untried(x *Exchange, keys []*candidate) []*candidate {
 	judged := make(map[string]bool)
 	for _, a := range x.Tried() {
-		if a.Key != nil && a.Err == nil {
+		if a.Key != nil && a.Err == nil && a.Method == x.Name() {
 			judged[string(a.Key.Marshal())] = true
 		}
 	}

@@ -397,6 +397,9 @@ func TestAgentsThatAreOfNoUseAreExplained(t *testing.T) {
 	_, err = login(t.Context(), s, identity.Method(&identity.Config{Agent: identity.SystemAgent}))
 	require.ErrorContains(t, err, fingerprint(t, filepath.Join(a.dir, "key.pub"))+": refused")
 
+	_, err = login(t.Context(), s, identity.Method(&identity.Config{Agent: identity.SystemAgent, Only: true}))
+	require.ErrorContains(t, err, "publickey: skipped: the agent has 1 keys, and none of them is among those that are wanted")
+
 	_, err = login(t.Context(), s, identity.Method(nil))
 	require.ErrorContains(t, err, "no keys")
 	_, err = login(t.Context(), s, identity.Method(&identity.Config{Keys: []ssh.Signer{load(t, filepath.Join(a.dir, "key.pub"), nil)}}))

@@ -97,10 +97,13 @@ func (m *method) signers(ctx context.Context, x *userauth.Exchange) ([]ssh.Signe
 	for _, k := range missing {
 		x.Record(userauth.Attempt{Key: k.public, Err: fmt.Errorf("%w: no agent has its private key: %w", userauth.ErrSkip, k.secret.missing)})
 	}
-	if len(signers) == 0 && len(missing) == 0 && m.config.Agent == nil {
-		return nil, fmt.Errorf("%w: no keys", userauth.ErrSkip)
+	switch {
+	case len(signers)+len(missing) > 0:
+		return signers, nil
+	case len(agentKeys) > 0:
+		return nil, fmt.Errorf("%w: the agent has %d keys, and none of them is among those that are wanted", userauth.ErrSkip, len(agentKeys))
 	}
-	return signers, nil
+	return nil, fmt.Errorf("%w: no keys", userauth.ErrSkip)
 }
 
 // order returns the signers in the order in which they are offered, and the keys
