@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,8 @@ import (
 
 // Bounds on an agent, those of OpenSSH.
 const (
-	maxAgentReply = 256 << 10
-	maxAgentKeys  = 2048
+	maxAgentMessage = 256 << 10
+	maxAgentKeys    = 2048
 )
 
 // agentPatience is how long an agent may take to say which keys it has. No
@@ -44,10 +45,14 @@ func AgentSocket(name string) func(ctx context.Context) (net.Conn, error) {
 // when the connection is closed.
 func InProcess(a agent.Agent) func(ctx context.Context) (net.Conn, error) {
 	return func(context.Context) (net.Conn, error) {
+		if a == nil {
+			return nil, errors.New("identity: no agent in this process")
+		}
 		ours, theirs := net.Pipe()
 		go func() {
 			defer theirs.Close()
-			_ = agent.ServeAgent(a, theirs) // io.EOF when ours is closed
+			// Until ours is closed, or says what is too much: it may be a server.
+			_ = agent.ServeAgent(a, bounded(theirs))
 		}()
 		return ours, nil
 	}
@@ -56,7 +61,7 @@ func InProcess(a agent.Agent) func(ctx context.Context) (net.Conn, error) {
 // agentConn is a connection to an agent. It belongs to one login.
 type agentConn struct {
 	agent.ExtendedAgent
-	replies *replies
+	messages *messages
 }
 
 // askAgent connects to the agent for this login, and returns its keys.
@@ -85,16 +90,13 @@ func (m *method) askAgent(ctx context.Context, x *userauth.Exchange) ([]*agentKe
 // newAgentConn makes a client without a goroutine: x/crypto's has one where it
 // can close the connection.
 func newAgentConn(conn net.Conn) *agentConn {
-	r := &replies{conn: conn}
-	return &agentConn{agent.NewClient(struct {
-		io.Reader
-		io.Writer
-	}{r, conn}), r}
+	c := bounded(conn)
+	return &agentConn{agent.NewClient(c), c.messages}
 }
 
 // lost explains why there was no answer, or returns nil.
 func (a *agentConn) lost() error {
-	switch err := a.replies.err; {
+	switch err := a.messages.err; {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -221,35 +223,43 @@ func (k *agentKey) refusal(err error) error {
 		"not for this host (ssh-add -h), or a silent token", clip(k.comment), err)
 }
 
-// replies is what an agent says, message by message, each of which is bounded.
-type replies struct {
+// boundedConn is a connection without a Close, of which no long messages are read.
+type boundedConn struct {
+	*messages
+	io.Writer
+}
+
+func bounded(conn net.Conn) boundedConn { return boundedConn{&messages{conn: conn}, conn} }
+
+// messages is what an agent says, or who asks one, message by message.
+type messages struct {
 	conn net.Conn
 	rest []byte // of the message that is being read
 	err  error  // what ended the connection
 }
 
 // Read reads a message at once, and returns it in as many steps as needed.
-func (r *replies) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 && r.err == nil {
-		r.rest, r.err = readReply(r.conn)
+func (m *messages) Read(p []byte) (int, error) {
+	if len(m.rest) == 0 && m.err == nil {
+		m.rest, m.err = readMessage(m.conn)
 	}
-	if r.err != nil {
-		return 0, r.err
+	if m.err != nil {
+		return 0, m.err
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
+	n := copy(p, m.rest)
+	m.rest = m.rest[n:]
 	return n, nil
 }
 
-// readReply reads one message with its length in front.
-func readReply(conn io.Reader) ([]byte, error) {
+// readMessage reads one message with its length in front.
+func readMessage(conn io.Reader) ([]byte, error) {
 	message := make([]byte, 4)
 	if _, err := io.ReadFull(conn, message); err != nil {
 		return nil, unexpected(err)
 	}
-	length := uint32(message[0])<<24 | uint32(message[1])<<16 | uint32(message[2])<<8 | uint32(message[3])
-	if length == 0 || length > maxAgentReply {
-		return nil, fmt.Errorf("a reply of %d bytes; there should be 1 to %d", length, maxAgentReply)
+	length := binary.BigEndian.Uint32(message)
+	if length == 0 || length > maxAgentMessage {
+		return nil, fmt.Errorf("a message of %d bytes; there should be 1 to %d", length, maxAgentMessage)
 	}
 	message = append(message, make([]byte, length)...)
 	_, err := io.ReadFull(conn, message[4:])

@@ -67,9 +67,9 @@ func TestLiesOfAgents(t *testing.T) {
 		list, sign []byte
 		want       string
 	}{
-		"length of 2^32-1":         {[]byte{0xff, 0xff, 0xff, 0xff, 12}, nil, "a reply of 4294967295 bytes"},
-		"length of 256K + 1":       {[]byte{0, 4, 0, 1}, nil, "a reply of 262145 bytes"},
-		"length of 0":              {make([]byte, 4), nil, "a reply of 0 bytes"},
+		"length of 2^32-1":         {[]byte{0xff, 0xff, 0xff, 0xff, 12}, nil, "a message of 4294967295 bytes"},
+		"length of 256K + 1":       {[]byte{0, 4, 0, 1}, nil, "a message of 262145 bytes"},
+		"length of 0":              {make([]byte, 4), nil, "a message of 0 bytes"},
 		"a million keys":           {list(1e6), nil, "the agent's list of keys"},
 		"fewer than said":          {list(2, key.PublicKey().Marshal()), nil, "the agent's list of keys"},
 		"success":                  {reply([]byte{6}), nil, "unexpected message type"},

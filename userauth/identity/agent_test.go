@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -452,6 +453,21 @@ func TestKeysOfAnAgentInThisProcess(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, userauth.Success, tried[len(tried)-1].Status)
 	}
+}
+
+// A15: who asks may be a server to which the agent is forwarded.
+func TestAgentInThisProcessReadsNoHugeMessages(t *testing.T) {
+	conn, err := identity.InProcess(agent.NewKeyring())(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = conn.Write([]byte{0, 4, 0, 1})
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+
+	_, err = identity.InProcess(nil)(t.Context())
+	require.ErrorContains(t, err, "no agent")
 }
 
 func TestFunctionsOfTheREADME(t *testing.T) {

@@ -76,7 +76,7 @@ var waits = waittest.Calls{
 	"agentKey.SignContext": agentSigns(func(s ssh.Signer) (*ssh.Signature, error) {
 		return s.(userauth.InteractiveSigner).SignContext(context.Background(), nil, ssh.KeyAlgoED25519)
 	}),
-	"replies.Read": agentSigns(func(s ssh.Signer) (*ssh.Signature, error) { return s.Sign(nil, nil) }),
+	"messages.Read": agentSigns(func(s ssh.Signer) (*ssh.Signature, error) { return s.Sign(nil, nil) }),
 }
 
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
