@@ -42,17 +42,7 @@ var choices = map[string]string{
 }
 
 func TestHostKeysAreChosenAsBySSH(t *testing.T) {
-	identity := filepath.Join(t.TempDir(), "id")
-	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", identity).CombinedOutput()
-	require.NoError(t, err, string(out))
-	content, err := os.ReadFile(identity + ".pub")
-	require.NoError(t, err)
-	public, _, _, _, err := ssh.ParseAuthorizedKey(content)
-	require.NoError(t, err)
-	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{AuthorizedKeys: []ssh.PublicKey{public}})
-	_, port, err := net.SplitHostPort(s.Addr)
-	require.NoError(t, err)
-	field := func(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
+	s, port, identity := sshdForSSH(t)
 	name := xknownhosts.Normalize(s.Addr)
 	words := []string{"ADDR", name, "HASHED", xknownhosts.HashHostname(name)}
 	for short, algorithm := range map[string]string{"RSA": ssh.KeyAlgoRSA, "EC": ssh.KeyAlgoECDSA256, "ED": ssh.KeyAlgoED25519} {

@@ -155,19 +155,27 @@ var rotations = map[string]string{
 	"CRLF":                   "ADDR STALE\r\nADDR KEY\r\nother OTHER\r\n",
 }
 
-func TestKeysAreRotatedAsBySSH(t *testing.T) {
-	dir := t.TempDir()
-	identity := filepath.Join(dir, "id")
+// sshdForSSH starts an sshd that lets ssh in by a key of its own, and returns its
+// port and the key's file.
+func sshdForSSH(t *testing.T) (s *sshtest.Server, port, identity string) {
+	identity = filepath.Join(t.TempDir(), "id")
 	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", identity).CombinedOutput()
 	require.NoError(t, err, string(out))
 	content, err := os.ReadFile(identity + ".pub")
 	require.NoError(t, err)
 	public, _, _, _, err := ssh.ParseAuthorizedKey(content)
 	require.NoError(t, err)
-	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{AuthorizedKeys: []ssh.PublicKey{public}})
-	_, port, err := net.SplitHostPort(s.Addr)
+	s = sshtest.OpenSSH(t, &sshtest.DaemonOptions{AuthorizedKeys: []ssh.PublicKey{public}})
+	_, port, err = net.SplitHostPort(s.Addr)
 	require.NoError(t, err)
-	field := func(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
+	return s, port, identity
+}
+
+// field is a key as a known_hosts line has it.
+func field(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
+
+func TestKeysAreRotatedAsBySSH(t *testing.T) {
+	s, port, identity := sshdForSSH(t)
 	name := xknownhosts.Normalize(s.Addr)
 	fill := strings.NewReplacer("ALL", string(s.KnownHosts()), "ADDR", name, "KEY", field(s.HostKey),
 		"HASHED", xknownhosts.HashHostname(name), "OTHER", field(sshtest.NewSigner(t, ssh.KeyAlgoED25519).PublicKey()),

@@ -16,6 +16,18 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
+// answering returns a Prompt with one answer, and the questions that it got.
+func answering(answer string) (prompt func(context.Context, *knownhosts.Question) (string, error), asked *[]*knownhosts.Question) {
+	asked = new([]*knownhosts.Question)
+	return func(_ context.Context, q *knownhosts.Question) (string, error) {
+		*asked = append(*asked, q)
+		if answer == "fingerprint" {
+			return q.Fingerprint + "\n", nil
+		}
+		return answer + "\n", nil
+	}, asked
+}
+
 // askVariable has the test binary ask on its terminal.
 const askVariable = "NACRE_TEST_ASK"
 

@@ -20,18 +20,6 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// answering returns a Prompt with one answer, and the questions that it got.
-func answering(answer string) (prompt func(context.Context, *knownhosts.Question) (string, error), asked *[]*knownhosts.Question) {
-	asked = new([]*knownhosts.Question)
-	return func(_ context.Context, q *knownhosts.Question) (string, error) {
-		*asked = append(*asked, q)
-		if answer == "fingerprint" {
-			return q.Fingerprint + "\n", nil
-		}
-		return answer + "\n", nil
-	}, asked
-}
-
 // connect is what nacre.Dial does with a verifier.
 func connect(t *testing.T, p *knownhosts.Policy, addr string, remote net.Addr, key ssh.PublicKey) error {
 	t.Helper()
