@@ -265,7 +265,8 @@ func TestPeerThatReadsNothing(t *testing.T) {
 			stall(t, p)
 			for full := false; !full; {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				full = p.Conn().Flush(ctx) != nil
+				_, err := p.Conn().SendRequest(ctx, "x", false, make([]byte, 16<<10)) // which no window stops
+				full = errors.Join(err, p.Conn().Flush(ctx)) != nil
 				cancel()
 			}
 			for name, call := range stalled {

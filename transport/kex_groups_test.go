@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,8 +59,11 @@ func TestGroupsOfRFC3526(t *testing.T) {
 
 // x/crypto's server lacks some methods that OpenSSH has.
 func TestKeyExchangesWithOpenSSH(t *testing.T) {
-	server := sshtest.OpenSSH(t, nil)
-	for _, kex := range []string{"diffie-hellman-group18-sha512", "diffie-hellman-group-exchange-sha256", "diffie-hellman-group16-sha512"} {
+	names := []string{"diffie-hellman-group18-sha512", "diffie-hellman-group-exchange-sha256", "diffie-hellman-group16-sha512"}
+	server := sshtest.OpenSSH(t, &sshtest.DaemonOptions{ // since 10.0 it has them on request only
+		Config: []string{"KexAlgorithms +" + strings.Join(names, ",")},
+	})
+	for _, kex := range names {
 		t.Run(kex, func(t *testing.T) {
 			nc, err := server.DialContext(t.Context(), "tcp", server.Addr)
 			require.NoError(t, err)
