@@ -74,6 +74,7 @@ func (m *method) askAgent(ctx context.Context, x *userauth.Exchange) ([]*agentKe
 	if err := conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
 		return nil, fmt.Errorf("identity: agent: %w", err)
 	}
+	// Binding comes first: it also tells the agent which keys to list.
 	a := newAgentConn(conn)
 	if hostKey, signature := x.HostKeyProof(); hostKey != nil {
 		if err := a.bind(hostKey, x.SessionID(), signature, false); err != nil {
@@ -121,6 +122,7 @@ func (a *agentConn) keys() ([]*agentKey, error) {
 	case len(listed) == 0:
 		return nil, errors.New("identity: the agent has no keys for this host: it is empty or locked, or they are for other hosts (ssh-add -l)")
 	}
+	// Damaged and unknown keys are kept: userauth says why it does not offer them.
 	var keys []*agentKey
 	for _, k := range listed {
 		public, err := ssh.ParsePublicKey(k.Blob)
@@ -179,6 +181,8 @@ func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm strin
 	return signature, err
 }
 
+// askAgent has the agent sign. It must be told that RSA goes with SHA-2, or signs
+// with SHA-1; of other keys there is no choice.
 func (k *agentKey) askAgent(data []byte, algorithm string) (*ssh.Signature, error) {
 	var flags agent.SignatureFlags
 	switch algorithm {
@@ -251,7 +255,8 @@ func (m *messages) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readMessage reads one message with its length in front.
+// readMessage reads one message, and returns it with its length in front. No room
+// is made before the length has been judged.
 func readMessage(conn io.Reader) ([]byte, error) {
 	message := make([]byte, 4)
 	if _, err := io.ReadFull(conn, message); err != nil {

@@ -47,8 +47,9 @@ func (e *PermissionError) Error() string {
 
 // Load loads the key of a file, and after it the certificate that stands beside,
 // "name-cert.pub". Where that cannot be read or is none for users, the key is
-// loaded without, and the error of a login by [Method] tells. Files of OpenSSH, PEM (PKCS#1, PKCS#8, EC) and PuTTY (PPK 2
-// and 3) are read. DSA is not supported.
+// loaded without, and the error of a login by [Method] tells. Files of OpenSSH,
+// PEM (PKCS#1, PKCS#8 without encryption, EC) and PuTTY (PPK 2 and 3) are read.
+// DSA is not supported.
 //
 // The name may also be that of a public key or of a certificate, or of a private
 // key that is not there, with "name.pub" beside it: then the signer is for

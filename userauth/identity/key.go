@@ -55,6 +55,7 @@ func (k *key) Algorithms() []string {
 	return algorithms(plain(k.public).Type())
 }
 
+// algorithms returns those of a type of key. That of the other types has its name.
 func algorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
@@ -62,12 +63,15 @@ func algorithms(keyType string) []string {
 	return []string{keyType}
 }
 
+// Interactive tells whether the passphrase is still to be asked for.
 func (k *key) Interactive() bool { return k.secret.interactive() }
 
 func (k *key) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 	return k.SignContext(context.Background(), data, plain(k.public).Type())
 }
 
+// SignWithAlgorithm asks for the passphrase too, where it has to: other clients
+// know no better. A login does not call it then.
 func (k *key) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	if s, ok := k.secret.unlocked().(ssh.AlgorithmSigner); ok {
 		return s.SignWithAlgorithm(rand, data, algorithm)
@@ -75,6 +79,7 @@ func (k *key) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (
 	return k.SignContext(context.Background(), data, algorithm)
 }
 
+// SignContext signs once the file is open.
 func (k *key) SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
 	signer, err := k.secret.unlock(ctx)
 	if err != nil {
@@ -166,6 +171,8 @@ func (s *secret) decrypt(ctx context.Context) (ssh.Signer, error) {
 		if len(passphrase) == 0 {
 			return nil, fmt.Errorf("identity: %s: no passphrase was given", s.file)
 		}
+		// Copies that x/crypto makes of it, and the key itself, stay in memory
+		// until they are collected: nobody can zero those.
 		signer, err := s.open(passphrase)
 		clear(passphrase)
 		switch {

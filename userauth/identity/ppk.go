@@ -36,7 +36,8 @@ const (
 	maxPPKLines     = 1000
 )
 
-// ppk is a file of PuTTY's.
+// ppk is a file of PuTTY's. All of it but the MAC is covered by the MAC, the
+// derivation of the keys by their use.
 type ppk struct {
 	version    int
 	algorithm  string
@@ -136,7 +137,10 @@ func (p *ppk) check() error {
 	return nil
 }
 
-// keys derives the cipher's key and vector, and the key of the MAC.
+// keys derives the cipher's key and vector, and the key of the MAC. Version 2
+// has the MAC keyed with the passphrase and a constant, also where there is no
+// passphrase; version 3 has it keyed with nothing then: anybody can make such a
+// file, and the MAC shows damage only.
 func (p *ppk) keys(passphrase []byte) (key, iv, mac []byte) {
 	if p.version == 2 {
 		h := sha1.New()
@@ -153,6 +157,7 @@ func (p *ppk) keys(passphrase []byte) (key, iv, mac []byte) {
 	if p.encryption == "none" {
 		return nil, nil, nil
 	}
+	// One derivation has all three: 32 bytes of key, 16 of vector, 32 for the MAC.
 	derive := argon2.IDKey
 	if p.argon.flavour == "Argon2i" {
 		derive = argon2.Key
@@ -167,6 +172,8 @@ func (p *ppk) decrypt(passphrase []byte) ([]byte, error) {
 	if p.encryption == "none" {
 		passphrase = nil
 	}
+	// CBC is decrypted before the MAC is known to be right, for the MAC is of the
+	// plain text; whoever could learn from the time has the file anyway.
 	key, iv, macKey := p.keys(passphrase)
 	blob := bytes.Clone(p.private)
 	wrong := errors.New("the file is damaged, or was changed: its MAC is wrong")
@@ -191,8 +198,10 @@ func (p *ppk) decrypt(passphrase []byte) ([]byte, error) {
 	return blob, nil
 }
 
-// ppkKey returns the private key to a public one. What follows in blob is
-// padding.
+// ppkKey returns the private key to a public one, of which blob has only what
+// the public key has not. What follows in it is padding. Whether both belong
+// together is checked here for RSA, and otherwise by the caller, who compares the
+// public keys.
 func ppkKey(public ssh.PublicKey, blob []byte) (any, error) {
 	crypto, ok := public.(ssh.CryptoPublicKey)
 	if !ok {
@@ -210,6 +219,7 @@ func ppkKey(public ssh.PublicKey, blob []byte) (any, error) {
 			return nil, malformed
 		}
 		k := &rsa.PrivateKey{PublicKey: *pub, D: msg.D, Primes: []*big.Int{msg.P, msg.Q}}
+		// The product bounds the primes before Validate calculates with them.
 		if new(big.Int).Mul(msg.P, msg.Q).Cmp(pub.N) != 0 || k.Validate() != nil {
 			return nil, malformed
 		}
@@ -245,13 +255,14 @@ type ppkReader struct {
 	err   error
 }
 
+// fail keeps the first error.
 func (r *ppkReader) fail(name string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("malformed PuTTY key file: %s", name)
 	}
 }
 
-// line returns the next line.
+// line returns the next line, and nothing after the last.
 func (r *ppkReader) line() (line string) {
 	if len(r.lines) > 0 {
 		line, r.lines = r.lines[0], r.lines[1:]
@@ -278,6 +289,7 @@ func (r *ppkReader) number(name string, limit uint64) uint32 {
 	return uint32(n)
 }
 
+// hex returns the bytes that the next line has in hexadecimal.
 func (r *ppkReader) hex(name string) []byte {
 	value, err := hex.DecodeString(r.field(name))
 	if err != nil {

@@ -108,6 +108,7 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 	if err := supported(public.Type()); err != nil {
 		return nil, err
 	}
+	// Either of the two makes it encrypted, and half an encryption is refused below.
 	p := &private{public: public, encrypted: msg.KDF != "none" || msg.Cipher != "none"}
 	if strings.HasPrefix(public.Type(), "sk-") {
 		p.missing = errors.New("signatures come from a token, not from this file: ssh-add it, and have the agent sign")
@@ -116,6 +117,7 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 	if err := msg.checkEncryption(p.encrypted); err != nil {
 		return nil, err
 	}
+	// x/crypto takes PEM only, and the block may not be all of the file.
 	encoded := pem.EncodeToMemory(block)
 	p.open = func(passphrase []byte) (ssh.Signer, error) {
 		if !p.encrypted {
