@@ -72,7 +72,7 @@ func TestExchangeAtEveryStepOfACommand(t *testing.T) {
 						p.Exchange()
 						m := sshtest.Expect[sshtest.ServiceRequestMsg](p)
 						p.Exchange()
-						p.Send(sshtest.ServiceAcceptMsg{Name: m.Name})
+						p.Send(sshtest.ServiceAcceptMsg(m))
 						p.Exchange()
 						sshtest.Expect[sshtest.UserauthRequestMsg](p)
 						p.Exchange()
