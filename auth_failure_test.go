@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"net"
 	"strings"
 	"testing"
 
@@ -66,6 +67,26 @@ func TestKeyThatIsNamedFirstGetsIn(t *testing.T) {
 	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{Config: []string{"MaxAuthTries 2"}})
 	works(t, s, userauth.PublicKeys(s.Signer), userauth.Agent(a))
 	fails(t, s, userauth.Agent(a), userauth.PublicKeys(s.Signer))
+}
+
+// A server that bears one refusal gets none for a key that it takes later only.
+func TestFirstFactorIsNotGuessedWhereThatCostsTheConnection(t *testing.T) {
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{
+		Account: &sshtest.Account{}, Config: []string{"MaxAuthTries 1", "AuthenticationMethods password,publickey"},
+	})
+	works(t, s, userauth.PublicKeys(s.Signer), userauth.Password(s.Password))
+	fails(t, s, userauth.PublicKeys(s.Signer), userauth.Password("wrong"))
+
+	dialled := 0
+	c := config(s)
+	c.Auth = []userauth.Method{userauth.PublicKeys(s.Signer)}
+	c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialled++
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	_, err := nacre.Dial(t.Context(), s.Target, c)
+	phase(t, "authenticate", err)
+	require.Equal(t, 1, dialled, "there is nothing else to offer")
 }
 
 func TestFactorsOfServers(t *testing.T) {

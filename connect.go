@@ -42,7 +42,7 @@ func connect(ctx context.Context, to string, config *Config, l *launch) (*Client
 		return client, err
 	}
 	c.launch.reset()
-	second := &stack{connecting: c, cautious: true, learned: first.bearsTooLittle(err)}
+	second := &stack{connecting: c, cautious: true, learned: first.bearsTooLittle(err), asks: first.guessed(err)}
 	return second.make(ctx)
 }
 
@@ -52,6 +52,7 @@ type stack struct {
 	known    *ServerState // what is remembered; nil: nothing
 	cautious bool         // nothing leaves before its turn
 	learned  bool         // and so it shall be next time
+	asks     bool         // the server is asked for its methods before anything is offered
 
 	transport *transport.Conn
 	key       string // that the server has accepted
@@ -117,6 +118,9 @@ func (s *stack) authConfig(ctx context.Context) *userauth.Config {
 	ac := &userauth.Config{
 		User: s.to.user, Methods: s.config.Auth, Banner: s.config.Banner, Trace: s.trace,
 		Probes: bears.probes, AwaitService: bears.slow, RequireFactors: s.config.RequireFactors,
+	}
+	if s.asks {
+		ac.Methods = append([]userauth.Method{userauth.None()}, ac.Methods...)
 	}
 	if s.known != nil {
 		ac.LastKey = s.known.Key
@@ -226,9 +230,22 @@ func (s *stack) wasHasty(ctx context.Context, err error) bool {
 		// A server that has not even begun did not fail for this.
 		return s.known != nil && len(s.known.KeyExchanges) > 0 && s.transport.State().ServerVersion != ""
 	case errors.As(err, &login):
-		return login.Interrupted || s.bearsTooLittle(err)
+		return login.Interrupted || s.guessed(err) || s.bearsTooLittle(err)
 	}
 	return false
+}
+
+// guessed tells whether the server has ended the connection for too many
+// refusals, the first of them of a key that was shown before the server had said
+// whether it takes keys at that point. To ask that first is free with OpenSSH.
+// What a person has to say again is not worth it.
+func (s *stack) guessed(err error) bool {
+	var login *userauth.Error
+	if !errors.As(err, &login) || !login.CutOff || len(s.config.Auth) < 2 || len(login.Tried) == 0 {
+		return false
+	}
+	first := login.Tried[0]
+	return first.Key != nil && first.Err != nil && !errors.Is(first.Err, userauth.ErrSkip)
 }
 
 // bearsTooLittle tells whether the server has probably ended the connection for

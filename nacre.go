@@ -38,9 +38,10 @@ import (
 //
 // Where a server is lost because of what was sent before its turn, a second
 // connection is made: Dial is called once more, and then HostKey, Banner,
-// AuthTrace and the functions in Auth may be. Keys may be shown to the server
-// several at a time, more of them than it would take to find the right one.
-// Cautious excludes both.
+// AuthTrace and the functions in Auth may be. A key that was shown to a server
+// which takes it later only, and bears few refusals, is such a loss too. Keys may
+// be shown several at a time, more of them than it would take to find the right
+// one. Cautious excludes all of this.
 type Config struct {
 	// Dial makes the connection below; nil is a net.Dialer. The method
 	// DialContext of a Client, the bastion, makes this a jump.
