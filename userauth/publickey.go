@@ -15,9 +15,9 @@ import (
 
 // PublicKeys offers keys in their order, RFC 4252 section 7. The server is asked
 // about each key before it has to sign, except the last, which signs at once,
-// and [Config].LastKey, which goes first and signs at once; about one that is an
-// [InteractiveSigner] it is always asked. [Config].Probes says how many it is
-// asked about in one flight. A signer that fails is recorded and the next key is
+// and [Config].LastKey, which goes first and signs at once; about one that needs a
+// person, an [InteractiveSigner], it is always asked. [Config].Probes says how many
+// it is asked about in one flight. A signer that fails is recorded and the next key is
 // offered; a key that the server has already refused in this login is not
 // offered again. RSA keys sign with SHA-2 or not at all, see [InsecureSHA1], and
 // DSA keys and certificates that have expired are passed over.
