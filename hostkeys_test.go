@@ -331,6 +331,7 @@ func sign(signer ssh.Signer, algorithm, name string, session []byte) []byte {
 
 const proveName = "hostkeys-prove-00@openssh.com"
 
+// K27
 func TestRotationWithoutProofChangesNothing(t *testing.T) {
 	host, fresh, rsa := sshtest.NewSigner(t, ssh.KeyAlgoED25519), sshtest.NewSigner(t, ssh.KeyAlgoED25519), sshtest.NewSigner(t, ssh.KeyAlgoRSA)
 	blob := func(s ssh.Signer) []byte { return s.PublicKey().Marshal() }

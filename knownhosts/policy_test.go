@@ -61,7 +61,7 @@ func sshDecides(t *testing.T, strict, answer, file, port string, hostKey ssh.Sig
 	return accepts
 }
 
-// TestDecisionsAndFilesAreThoseOfSSH is the table in the documentation of Policy.
+// TestDecisionsAndFilesAreThoseOfSSH is H10, and the table in the documentation of Policy.
 func TestDecisionsAndFilesAreThoseOfSSH(t *testing.T) {
 	host, other, plain := text(key("host")), text(key("other")), signer("host")
 	certified := func(change func(c *ssh.Certificate)) ssh.Signer {

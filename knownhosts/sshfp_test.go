@@ -67,6 +67,7 @@ func TestPublishedKeysAreKnown(t *testing.T) {
 	}
 }
 
+// H6
 func TestSSHFPRecordsAreJudged(t *testing.T) {
 	blob, other := key("host").Marshal(), key("other").Marshal()
 	sum, sum1, otherSum := sha256.Sum256(blob), sha1.Sum(blob), sha256.Sum256(other)
