@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,7 +301,7 @@ func TestKeepAlive(t *testing.T) {
 
 func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		for i := range 10 {
 			c, p := start(t, nil)
 			ch, id := p.open(c, nil)
@@ -312,7 +311,7 @@ func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 			p.send(&closeMsg{id})
 			<-ch.Done()
 			synctest.Wait()
-			require.LessOrEqual(t, runtime.NumGoroutine(), before+i+1) // less, if one of another test has just ended
+			require.Equal(t, before+i+1, goroutines())
 		}
 	})
 }

@@ -168,6 +168,13 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// goroutines counts those of the bubble that calls it. Others are the runtime's,
+// which has one for its cleanups whenever it likes, or of a test before.
+func goroutines() int {
+	buffer := make([]byte, 4<<20)
+	return bytes.Count(buffer[:runtime.Stack(buffer, true)], []byte(", synctest bubble "))
+}
+
 // C1 and C18: a reader that does not read costs its window and no more, and the
 // byte beyond ends the connection.
 func TestUnreadDataCostsTheWindow(t *testing.T) {

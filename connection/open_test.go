@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -364,7 +363,7 @@ func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, p, open := flooded(t, decide)
 				p.out.setLimit(1000)
-				goroutines, memory := runtime.NumGoroutine(), heap()
+				before, memory := goroutines(), heap()
 				go func() {
 					for range 20_000 {
 						if p.WritePacket(open) != nil {
@@ -373,7 +372,7 @@ func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
 					}
 				}()
 				synctest.Wait()
-				require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+257)
+				require.LessOrEqual(t, goroutines(), before+257)
 				require.Less(t, heap()-memory, int64(8<<20))
 				require.NoError(t, c.Close())
 			})
@@ -386,7 +385,7 @@ func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
 func TestChannelsClosedBeforeTheyAreConfirmedAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p, open := flooded(t, accept)
-		goroutines := runtime.NumGoroutine()
+		before := goroutines()
 		for guess := range uint32(1000) {
 			if p.WritePacket(open) != nil {
 				break // it has guessed wrong, for there were no more
@@ -395,7 +394,7 @@ func TestChannelsClosedBeforeTheyAreConfirmedAreBounded(t *testing.T) {
 			p.send(&closeMsg{guess})
 			synctest.Wait()
 		}
-		require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+256)
+		require.LessOrEqual(t, goroutines(), before+256)
 		require.NoError(t, c.Close())
 	})
 }

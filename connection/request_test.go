@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -266,7 +265,7 @@ func TestPeerThatAsksAndDoesNotReadIsAnsweredLaterAndInOrder(t *testing.T) {
 		c.HandleRequest("known", func(context.Context, *connection.Request) ([]byte, bool) { return nil, true })
 		_, id := p.open(c, nil)
 		p.in.setLimit(100)
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		const asked = 100_000
 		for range asked {
 			p.send(&globalRequestMsg{"unknown", true, nil}, &requestMsg{id, "keepalive@openssh.com", true, nil})
@@ -274,7 +273,7 @@ func TestPeerThatAsksAndDoesNotReadIsAnsweredLaterAndInOrder(t *testing.T) {
 		p.send(&globalRequestMsg{"known", true, nil})
 		synctest.Wait()
 		require.Zero(t, p.out.length(), "the read loop does not wait for the peer to read")
-		require.LessOrEqual(t, runtime.NumGoroutine(), before+3, "two queues of requests and the write loop")
+		require.LessOrEqual(t, goroutines(), before+3, "two queues of requests and the write loop")
 
 		answers := make(map[byte]int)
 		for range 2*asked + 1 {
