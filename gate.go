@@ -69,5 +69,16 @@ func (g *gate) WritePackets(packets ...[]byte) error {
 // WritePacket is WritePackets for one.
 func (g *gate) WritePacket(packet []byte) error { return g.WritePackets(packet) }
 
+// TryWritePackets takes nothing while the gate is not open.
+func (g *gate) TryWritePackets(packets [][2][]byte) (n int, more bool, err error) {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	if !open {
+		return 0, false, nil
+	}
+	return g.Conn.TryWritePackets(packets)
+}
+
 // Opened tells when there is something to read.
 func (g *gate) Opened() <-chan struct{} { return g.opened }

@@ -67,24 +67,36 @@ func (m *mill) ReadPacket() ([]byte, error) {
 func (m *mill) WritePacket(packet []byte) error { return m.WritePackets(packet) }
 
 func (m *mill) WritePackets(packets ...[]byte) error {
+	for _, p := range packets {
+		m.take(p, len(p))
+	}
+	return nil
+}
+
+func (m *mill) TryWritePackets(packets [][2][]byte) (n int, more bool, err error) {
+	for _, p := range packets {
+		m.take(p[0], len(p[0])+len(p[1]))
+	}
+	return len(packets), false, nil
+}
+
+// take takes a packet of that size.
+func (m *mill) take(p []byte, size int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, p := range packets {
-		switch p[0] {
-		case 90:
-			m.opened = true
-			m.window = benchWindow
-			m.replies = append(m.replies, marshal(&confirmMsg{0, 0, benchWindow, benchPacket, nil}))
-		case 93:
-			m.window += int(binary.BigEndian.Uint32(p[5:]))
-		case 94:
-			m.taken += len(p) - 9
-		}
+	switch p[0] {
+	case 90:
+		m.opened = true
+		m.window = benchWindow
+		m.replies = append(m.replies, marshal(&confirmMsg{0, 0, benchWindow, benchPacket, nil}))
+	case 93:
+		m.window += int(binary.BigEndian.Uint32(p[5:]))
+	case 94:
+		m.taken += size - 9
 	}
 	if len(m.replies) > 0 || m.taken >= benchWindow/8 || m.data != nil {
 		m.changed.Signal()
 	}
-	return nil
 }
 
 func (m *mill) Close() error {

@@ -104,34 +104,35 @@ func (e *Stderr) WriteTo(w io.Writer) (int64, error) { return e.channel.writeTo(
 // waiting for the peer's window and for earlier packets as long as it takes.
 // The bytes of concurrent writes do not mix. A write that fails returns how
 // many bytes were queued before.
-func (c *Channel) Write(p []byte) (int, error) { return c.write(p, 0, nil) }
+func (c *Channel) Write(p []byte) (int, error) { return c.write(p, 0) }
 
 // Write sends extended data of type 1, which RFC 4254 has only from server to
 // client, in all else as [Channel.Write].
-func (e *Stderr) Write(p []byte) (int, error) { return e.channel.write(p, extendedStderr, nil) }
+func (e *Stderr) Write(p []byte) (int, error) { return e.channel.write(p, extendedStderr) }
 
-// ReadFrom sends what r returns until its end. Packets of some size go to the
-// transport as they were read, without a copy. The end of the channel is seen
+// ReadFrom sends what r returns until its end. The end of the channel is seen
 // when r next returns something.
 func (c *Channel) ReadFrom(r io.Reader) (n int64, err error) {
+	pool := &smallSources
 	for {
-		g := sendSegments.Get().(*segment)
-		p := g.data[dataHeader:cap(g.data)]
-		size, readErr := r.Read(p)
-		if size < 0 || size > len(p) {
+		buffer := pool.Get().(*[]byte)
+		size, readErr := r.Read(*buffer)
+		if size < 0 || size > len(*buffer) {
 			return n, errInvalidRead
 		}
-		g.data = g.data[:dataHeader+size]
-		written, err := c.write(p[:size], 0, g)
+		written, err := c.Write((*buffer)[:size])
+		pool.Put(buffer)
 		n += int64(written)
-		if err != nil {
+		switch {
+		case err != nil:
 			return n, err
-		}
-		if readErr == io.EOF {
+		case readErr == io.EOF:
 			return n, nil
-		}
-		if readErr != nil {
+		case readErr != nil:
 			return n, readErr
+		}
+		if pool = &smallSources; size >= smallSource {
+			pool = &largeSources // there is more where that came from
 		}
 	}
 }

@@ -10,10 +10,11 @@
 // need of this package.
 //
 // A [Conn] runs a goroutine that reads, and one that writes while there is
-// something to write. The reader never writes and never waits for the program: a
-// peer's data waits in the channel's window, its requests and opens run their
-// handlers on goroutines that live no longer than there is something to handle.
-// All methods of all types may be called concurrently.
+// something to write; what is written to a channel in large pieces is sent by the
+// goroutine that writes it. The reader never writes and never waits for the
+// program: a peer's data waits in the channel's window, its requests and opens
+// run their handlers on goroutines that live no longer than there is something to
+// handle. All methods of all types may be called concurrently.
 //
 // After the end of a connection every call returns an error for which
 // errors.Is(err, net.ErrClosed) holds, and which wraps what ended it.
@@ -48,8 +49,12 @@ const readGrace = time.Second
 //
 // A Transport can have more methods:
 //   - WritePackets(packets ...[]byte) error gets several packets at once, none of
-//     which is to be kept after the return, so
-//     that one system call can send them.
+//     which is to be kept after the return, so that one system call can send them.
+//   - TryWritePackets(packets [][2][]byte) (n int, more bool, err error), of a
+//     transport that has WritePackets as well, takes packets of channel data in two
+//     parts, a header and data, on the goroutine that has them, and does not wait.
+//     The first n of them it has taken; WritePackets gets the others, and is called,
+//     if with no packets, when more is true. No other write happens meanwhile.
 //   - Unimplemented() error is told of a message that nobody knows, before the
 //     next ReadPacket, to answer as RFC 4253 section 11.4 demands; otherwise such
 //     messages are passed over.
@@ -71,6 +76,9 @@ type Conn struct {
 	t      Transport
 	config Config
 	out    outbox
+
+	// tryWrite is a method of t, or nil: see Transport.
+	tryWrite func(packets [][2][]byte) (n int, more bool, err error)
 
 	// ctx is what handlers get; it ends with the connection.
 	ctx    context.Context
@@ -109,6 +117,11 @@ func New(t Transport, config *Config) *Conn {
 		done:     make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	if t, ok := t.(interface {
+		TryWritePackets(packets [][2][]byte) (n int, more bool, err error)
+	}); ok {
+		c.tryWrite = t.TryWritePackets
+	}
 	loop := c.writeLoop // once, so that no start allocates
 	c.out.init(func() { go loop() })
 	c.requests.conn = c

@@ -66,9 +66,6 @@ type channelRequestMsg struct {
 	Payload   []byte `ssh:"rest"`
 }
 
-// dataHeader is the length of CHANNEL_DATA before the data.
-const dataHeader = 9
-
 // unmarshal parses a message; one that cannot be parsed is the peer's fault.
 func unmarshal(packet []byte, msg any) error {
 	if err := ssh.Unmarshal(packet, msg); err != nil {
@@ -81,6 +78,21 @@ func unmarshal(packet []byte, msg any) error {
 // is all of EOF, CLOSE, SUCCESS and FAILURE.
 func appendMsg(b []byte, number byte, recipient uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, number), recipient)
+}
+
+// maxDataHeader is the most that appendDataHeader appends.
+const maxDataHeader = 13
+
+// appendDataHeader appends what stands before channel data of size bytes: of the
+// given extended type, or ordinary data when that is 0.
+func appendDataHeader(b []byte, recipient, extended uint32, size int) []byte {
+	if extended == 0 {
+		b = appendMsg(b, msgChannelData, recipient)
+	} else {
+		b = appendMsg(b, msgChannelExtendedData, recipient)
+		b = binary.BigEndian.AppendUint32(b, extended)
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(size))
 }
 
 // parseString splits a string off the front of b.

@@ -33,10 +33,11 @@ type outbox struct {
 	queue     *batch    // nil while nothing is queued
 	credit    []*Channel
 	keepAlive bool
-	writing   bool      // the write loop lives: always while there is a queue
-	taken     uint64    // batches that it has taken
-	written   uint64    // batches that it has written
-	progress  sync.Cond // of these three
+	writing   bool      // the write loop lives, or a flight is under way: always while there is a queue
+	ahead     *batch    // what a flight has left for the write loop, to go before all else
+	taken     uint64    // batches and flights that have begun
+	written   uint64    // those that are over
+	progress  sync.Cond // of writing, taken and written
 	stopped   bool
 	err       error // set once; from then on nothing goes in
 	replies   replyQueue
@@ -54,7 +55,7 @@ func (o *outbox) size() int {
 	if o.queue == nil {
 		return 0
 	}
-	return len(o.queue.data) + o.queue.lent
+	return len(o.queue.data)
 }
 
 // push queues a packet that is appended by fill. After the end it does
@@ -99,30 +100,11 @@ func (o *outbox) pushChannel(number byte, recipient uint32) {
 	o.push(func(b []byte) []byte { return appendMsg(b, number, recipient) })
 }
 
-// pushData queues channel data: of the given extended type, or ordinary data
-// when that is 0.
+// pushData queues channel data.
 func (o *outbox) pushData(recipient, extended uint32, data []byte) {
-	b := o.begin()
-	if extended == 0 {
-		b.data = appendMsg(b.data, msgChannelData, recipient)
-	} else {
-		b.data = appendMsg(b.data, msgChannelExtendedData, recipient)
-		b.data = binary.BigEndian.AppendUint32(b.data, extended)
-	}
-	b.data = binary.BigEndian.AppendUint32(b.data, uint32(len(data)))
-	b.data = append(b.data, data...)
-	o.seal(b)
-}
-
-// pushSegment queues ordinary data, of which g has all but the header, without
-// a copy: g belongs to the batch now.
-func (o *outbox) pushSegment(recipient uint32, g *segment) {
-	header := appendMsg(g.data[:0], msgChannelData, recipient)
-	binary.BigEndian.AppendUint32(header, uint32(len(g.data)-dataHeader))
-	b := o.begin()
-	b.segments = append(b.segments, g)
-	b.lent += len(g.data)
-	o.seal(b)
+	o.push(func(b []byte) []byte {
+		return append(appendDataHeader(b, recipient, extended, len(data)), data...)
+	})
 }
 
 // passOn wakes one more sender if there is room. Whoever was woken for room
@@ -207,6 +189,10 @@ func (o *outbox) owe(packet []byte) error {
 func (o *outbox) take() *batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if b := o.ahead; b != nil {
+		o.ahead = nil
+		return b // it has been counted
+	}
 	o.written = o.taken
 	defer o.progress.Broadcast()
 	o.pushDue()
@@ -257,7 +243,7 @@ func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(err)
-	o.queue = nil
+	o.queue, o.ahead = nil, nil
 	o.writing = false
 	o.progress.Broadcast()
 }
@@ -329,11 +315,9 @@ func (o *outbox) close() {
 
 // batch is a run of packets that are written together.
 type batch struct {
-	data     []byte
-	ends     []int      // where each packet in data ends
-	segments []*segment // packets of their own, each of which is empty in data
-	lent     int        // bytes in segments
-	packets  [][]byte
+	data    []byte
+	ends    []int // where each packet in data ends
+	packets [][]byte
 }
 
 // batches has the batches of all connections: one that is idle holds none.
@@ -342,27 +326,19 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // split returns the packets. They are valid until release.
 func (b *batch) split() [][]byte {
 	b.packets = slices.Grow(b.packets, len(b.ends))
-	start, segments := 0, b.segments
+	start := 0
 	for _, end := range b.ends {
-		packet := b.data[start:end:end]
-		if start == end {
-			packet, segments = segments[0].data, segments[1:]
-		}
-		b.packets = append(b.packets, packet)
+		b.packets = append(b.packets, b.data[start:end:end])
 		start = end
 	}
 	return b.packets
 }
 
 func (b *batch) release() {
-	for _, g := range b.segments {
-		g.release()
-	}
 	if cap(b.data) > 2*owedLimit {
 		return
 	}
 	clear(b.packets) // a grown batch must not keep the data that it outgrew
-	clear(b.segments)
-	*b = batch{data: b.data[:0], ends: b.ends[:0], segments: b.segments[:0], packets: b.packets[:0]}
+	*b = batch{data: b.data[:0], ends: b.ends[:0], packets: b.packets[:0]}
 	batches.Put(b)
 }

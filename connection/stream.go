@@ -7,18 +7,15 @@ import "sync"
 const (
 	smallSegment = 2 << 10
 	largeSegment = 32 << 10
-	sendSegment  = dataHeader + 32<<10 // a packet that ReadFrom makes
 )
 
 var (
 	smallSegments = sync.Pool{New: func() any { return newSegment(smallSegment) }}
 	largeSegments = sync.Pool{New: func() any { return newSegment(largeSegment) }}
-	sendSegments  = sync.Pool{New: func() any { return newSegment(sendSegment) }}
 )
 
 // segment is a piece of received data, which belongs to the stream it is in or
-// to the WriteTo that has taken it out; or one of data to be sent, of a ReadFrom
-// or of the batch that has it.
+// to the WriteTo that has taken it out.
 type segment struct {
 	data  []byte // what has arrived; there may be room behind it
 	start int    // how much of data has been read
@@ -31,11 +28,8 @@ func (g *segment) unread() []byte { return g.data[g.start:] }
 
 func (g *segment) release() {
 	pool := &largeSegments
-	switch cap(g.data) {
-	case smallSegment:
+	if cap(g.data) == smallSegment {
 		pool = &smallSegments
-	case sendSegment:
-		pool = &sendSegments
 	}
 	g.data, g.start, g.next = g.data[:0], 0, nil
 	pool.Put(g)

@@ -304,35 +304,29 @@ func (c *Channel) receiveAdjust(n uint32) error {
 	return nil
 }
 
-// write sends p. If p is the data of a segment, it takes that, and sends it as it
-// is if that makes one packet. Less than half of a segment is copied: a queue of
-// such would hold much memory for little data.
-func (c *Channel) write(p []byte, extended uint32, g *segment) (n int, err error) {
+// write sends p.
+func (c *Channel) write(p []byte, extended uint32) (n int, err error) {
 	o := &c.conn.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	defer func() {
-		if g != nil {
-			g.release()
-		}
-	}()
 	if err := c.awaitTurn(); err != nil {
 		return 0, err
 	}
 	c.writing = true
+	flies := c.conn.tryWrite != nil && len(p) >= minFlight
 	for len(p) > 0 {
 		if err = c.awaitWindow(); err != nil {
 			break
 		}
-		size := min(int64(len(p)), c.sendWindow, int64(c.sendMax))
-		if g != nil && int(size) == len(g.data)-dataHeader && len(g.data) >= sendSegment/2 {
-			o.pushSegment(c.remote, g)
-			g = nil
+		var size int
+		if flies && !o.writing {
+			size = c.fly(extended, p)
 		} else {
+			size = int(min(int64(len(p)), c.sendWindow, int64(c.sendMax)))
 			o.pushData(c.remote, extended, p[:size])
+			c.sendWindow -= int64(size)
 		}
-		c.sendWindow -= size
-		n += int(size)
+		n += size
 		p = p[size:]
 		o.passOn()
 	}

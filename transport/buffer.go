@@ -89,20 +89,25 @@ func (b *receiveBuffer) readSocket(n int) (int, error) {
 	b.notify() // here, and not below: raw holds the socket, and Close waits for that
 	b.need, b.received, b.err = n, 0, nil
 	err := b.raw.Read(b.receive)
-	if e, ok := err.(*net.OpError); ok {
-		e.Op = "read" // not "raw-read"
-	}
 	if err == nil {
 		err = b.err
 	}
-	if errno, ok := err.(syscall.Errno); ok {
-		local := b.conn.LocalAddr()
-		err = &net.OpError{
-			Op: "read", Net: local.Network(), Source: local, Addr: b.conn.RemoteAddr(),
-			Err: os.NewSyscallError("read", errno),
+	return b.received, socketError(b.conn, "read", err)
+}
+
+// socketError makes an error of a raw socket what the connection itself would
+// have said.
+func socketError(c net.Conn, op string, err error) error {
+	switch e := err.(type) {
+	case *net.OpError:
+		e.Op = op // not "raw-read"
+	case syscall.Errno:
+		local := c.LocalAddr()
+		return &net.OpError{
+			Op: op, Net: local.Network(), Source: local, Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, e),
 		}
 	}
-	return b.received, err
+	return err
 }
 
 // tryReceive reads from a socket, and tells whether that was the end of it:

@@ -51,14 +51,14 @@ func (c *Conn) disconnect(cause error) {
 	default:
 		return
 	}
-	c.w.buf = writeBuffers.Get().(*[]byte)
+	c.w.borrow()
 	defer c.unlockWriter(cause)
 	if !c.w.greeted || c.w.err != nil || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
 		return
 	}
 	// Some connections take a deadline and do not keep it.
 	defer time.AfterFunc(2*lastWord, func() { c.conn.Close() }).Stop()
-	if c.w.seal(ssh.Marshal(&m)) == nil {
+	if c.w.seal(ssh.Marshal(&m), nil) == nil {
 		_ = c.w.flush()
 	}
 }

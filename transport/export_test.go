@@ -62,7 +62,7 @@ func (p *Packets) Key() []byte { return p.key }
 // Seal returns the binary packet of a payload, valid until the next call.
 func (p *Packets) Seal(payload []byte) []byte {
 	p.buf = p.buf[:0]
-	if err := p.w.seal(payload); err != nil {
+	if err := p.w.seal(payload, nil); err != nil {
 		panic(err)
 	}
 	return p.buf
@@ -71,7 +71,7 @@ func (p *Packets) Seal(payload []byte) []byte {
 // Write seals payloads and writes them out, as WritePackets does.
 func (p *Packets) Write(payloads ...[]byte) error {
 	for _, payload := range payloads {
-		if err := p.w.seal(payload); err != nil {
+		if err := p.w.seal(payload, nil); err != nil {
 			return err
 		}
 	}

@@ -101,11 +101,11 @@ func (c *Conn) greet() (err error) {
 	c.w.greeted = true
 	*c.w.buf = append(*c.w.buf, c.config.ClientVersion+"\r\n"...)
 	c.w.exchange.init = init
-	if err := c.w.seal(init); err != nil {
+	if err := c.w.seal(init, nil); err != nil {
 		return err
 	}
 	if first != nil {
-		if err := c.w.seal(first); err != nil {
+		if err := c.w.seal(first, nil); err != nil {
 			return err
 		}
 	}
@@ -301,7 +301,7 @@ func (c *Conn) sendNewKeys(x *keyExchange) (err error) {
 	}
 	defer func() { err = c.unlockWriter(err) }()
 	w := &c.w
-	if err := w.seal([]byte{msgNewKeys}); err != nil {
+	if err := w.seal([]byte{msgNewKeys}, nil); err != nil {
 		return err
 	}
 	if err := w.flush(); err != nil {

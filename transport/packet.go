@@ -10,7 +10,7 @@ const (
 	minPadding  = 4
 	minLength   = 1 + 1 + minPadding // padding_length, message number, padding
 	maxPayload  = 256 * 1024         // that we send; far above what a peer must accept
-	writeBuffer = 128 * 1024         // bytes gathered for one write
+	writeBuffer = 132 * 1024         // bytes gathered for one write: 128 KiB of data, and what is around it
 )
 
 // A packetCipher protects the packets of one direction. A frame is a whole

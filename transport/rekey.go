@@ -80,7 +80,7 @@ func (c *Conn) startExchange() error {
 		c.endExchange()
 		return err
 	}
-	if err := c.w.seal(init); err != nil {
+	if err := c.w.seal(init, nil); err != nil {
 		return err
 	}
 	return c.w.flush()

@@ -69,7 +69,7 @@ func (c *Conn) holdService(request []byte) (err error) {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
-	if err := c.w.seal(request); err != nil {
+	if err := c.w.seal(request, nil); err != nil {
 		return err
 	}
 	c.w.hold()

@@ -22,6 +22,8 @@ type writeHalf struct {
 	usage  usage
 	since  time.Time // when the keys were made
 	buf    *[]byte   // of writeBuffers, while the lock is held: sealed packets
+	left   *[]byte   // while it is not: what TryWritePackets could not send, or nil
+	socket socketWriter
 
 	// held are sealed packets that leave with the next ones, or when somebody
 	// reads: see hold. holding tells without the lock that there are some.
@@ -55,6 +57,7 @@ func (w *writeHalf) init(c net.Conn) {
 	w.lock = make(chan struct{}, 1)
 	w.lock <- struct{}{}
 	w.conn = c
+	w.socket.init(c)
 	w.cipher = plainCipher{}
 	w.exchange = &outgoingExchange{over: make(chan struct{})}
 }
@@ -68,17 +71,30 @@ func (w *writeHalf) init(c net.Conn) {
 func (c *Conn) WritePacket(packet []byte) error { return c.WritePackets(packet) }
 
 // WritePackets sends several messages, in order and in as few writes to the
-// connection below as it can. Otherwise it is WritePacket.
+// connection below as it can. Otherwise it is WritePacket. With no packets it
+// sends what [Conn.TryWritePackets] has left.
 func (c *Conn) WritePackets(packets ...[]byte) error {
 	for _, p := range packets {
-		if len(p) == 0 || len(p) > maxPayload {
-			return fmt.Errorf("transport: packet of %d bytes, must be 1 to %d", len(p), maxPayload)
-		}
-		if p[0] < msgUpperFirst {
-			return fmt.Errorf("transport: message %d belongs to the transport layer", p[0])
+		if err := checkPacket(p, len(p)); err != nil {
+			return err
 		}
 	}
+	if len(packets) == 0 {
+		return c.sendHeld()
+	}
 	return c.write(packets)
+}
+
+// checkPacket checks a packet of so many bytes of the layers above by how it
+// begins.
+func checkPacket(begin []byte, size int) error {
+	if len(begin) == 0 || size > maxPayload {
+		return fmt.Errorf("transport: packet of %d bytes, must be 1 to %d", size, maxPayload)
+	}
+	if begin[0] < msgUpperFirst {
+		return fmt.Errorf("transport: message %d belongs to the transport layer", begin[0])
+	}
+	return nil
 }
 
 // write sends packets as soon as no key exchange is under way.
@@ -102,7 +118,7 @@ func (c *Conn) sendData(packets [][]byte) (n int, err error) {
 	c.startWaiting()
 	defer c.stopWaiting()
 	for n < len(packets) {
-		if err := c.w.seal(packets[n]); err != nil {
+		if err := c.w.seal(packets[n], nil); err != nil {
 			return n, err
 		}
 		n++
@@ -125,7 +141,7 @@ func (c *Conn) lockWriter() error {
 			c.w.lock <- struct{}{}
 			return err
 		}
-		c.w.buf = writeBuffers.Get().(*[]byte)
+		c.w.borrow()
 		return nil
 	case <-c.done:
 		return c.ended()
@@ -149,11 +165,27 @@ func (c *Conn) unlockWriter(err error) error {
 			c.w.err = err
 		}
 	}
-	*c.w.buf = (*c.w.buf)[:0]
-	writeBuffers.Put(c.w.buf)
-	c.w.buf = nil
+	c.w.giveBack(err == nil)
 	c.w.lock <- struct{}{}
 	return err
+}
+
+// borrow takes a buffer, and what is left to be sent with it.
+func (w *writeHalf) borrow() {
+	if w.buf, w.left = w.left, nil; w.buf == nil {
+		w.buf = writeBuffers.Get().(*[]byte)
+	}
+}
+
+// giveBack returns the buffer, unless something is in it that shall leave yet.
+func (w *writeHalf) giveBack(keep bool) {
+	if keep && len(*w.buf) > 0 {
+		w.left = w.buf
+	} else {
+		*w.buf = (*w.buf)[:0]
+		writeBuffers.Put(w.buf)
+	}
+	w.buf = nil
 }
 
 // lockForData waits for the write lock at a moment when no key exchange is
@@ -182,25 +214,21 @@ func (c *Conn) sendNow(packet []byte) (err error) {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
-	if err := c.w.seal(packet); err != nil {
+	if err := c.w.seal(packet, nil); err != nil {
 		return err
 	}
 	return c.w.flush()
 }
 
-// seal appends one packet to the buffer and encrypts it there. RFC 4253
-// section 6: padding makes it a multiple of the block size, and is random.
-func (w *writeHalf) seal(payload []byte) error {
+// seal appends one packet, a header and data, to the buffer and encrypts it
+// there. RFC 4253 section 6: padding makes it a multiple of the block size, and
+// is random.
+func (w *writeHalf) seal(header, data []byte) error {
 	if w.usage.packets >= maxKeyPackets {
 		return fmt.Errorf("transport: one key was used for 2^32 packets and the server gave no other")
 	}
-	block, counted := w.cipher.block()
-	padding := block - (1+uint32(len(payload))+counted)%block
-	if padding < minPadding {
-		padding += block
-	}
 	w.takeHeld()
-	length := 1 + uint32(len(payload)) + padding
+	length, padding := w.length(len(header) + len(data))
 	size := 4 + int(length) + w.cipher.tag()
 	if len(*w.buf) > 0 && len(*w.buf)+size > writeBuffer {
 		if err := w.flush(); err != nil {
@@ -211,14 +239,25 @@ func (w *writeHalf) seal(payload []byte) error {
 	frame := buf[len(buf) : len(buf)+size]
 	frame[0], frame[1], frame[2], frame[3] = byte(length>>24), byte(length>>16), byte(length>>8), byte(length)
 	frame[4] = byte(padding)
-	copy(frame[5:], payload)
-	rand.Read(frame[5+len(payload) : 4+length]) // never fails
+	copy(frame[5+copy(frame[5:], header):], data)
+	rand.Read(frame[4+length-padding : 4+length]) // never fails
 	w.cipher.seal(w.seq, frame)
 	*w.buf = buf[:len(buf)+size]
 	w.seq++
 	w.usage.packets++
 	w.usage.bytes += int64(size)
 	return nil
+}
+
+// length returns the packet_length of a payload of so many bytes, and how much of
+// it is padding.
+func (w *writeHalf) length(payload int) (length, padding uint32) {
+	block, counted := w.cipher.block()
+	padding = block - (1+uint32(payload)+counted)%block
+	if padding < minPadding {
+		padding += block
+	}
+	return 1 + uint32(payload) + padding, padding
 }
 
 // hold keeps what is in the buffer for the next write. A service request and
@@ -241,21 +280,21 @@ func (w *writeHalf) takeHeld() {
 	}
 }
 
-// sendHeld has what is held leave now.
+// sendHeld has what is held leave now, and what TryWritePackets has left.
 func (c *Conn) sendHeld() (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
 	c.w.takeHeld()
-	if len(*c.w.buf) == 0 {
-		return nil // it has left meanwhile
-	}
 	return c.w.flush()
 }
 
 // flush writes the buffer out.
 func (w *writeHalf) flush() error {
+	if len(*w.buf) == 0 {
+		return nil // it has left meanwhile
+	}
 	_, err := w.conn.Write(*w.buf)
 	*w.buf = (*w.buf)[:0]
 	return noEOF(err)

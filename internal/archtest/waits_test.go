@@ -24,10 +24,10 @@ var waitsNever = map[string]string{
 		Cmd.StdinPipe Cmd.StdoutPipe Cmd.StderrPipe stdinPipe.Close outputPipe.Close stdout.Close
 		NoMemory.Get NoMemory.Put lru.Get lru.Put
 		buffer.Write tail.Write lockedWriter.Write sourceReader.Read
-		gate.Opened gate.WritePacket gate.WritePackets`,
+		gate.Opened gate.WritePacket gate.WritePackets gate.TryWritePackets`,
 	"transport": `
 		Client FixedHostKey HostKeyFunc.VerifyHostKey fixedHostKey.HostKeyAlgorithms fixedHostKey.VerifyHostKey
-		Conn.Close Conn.Done Conn.Extension Conn.HostKeyProof Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State`,
+		Conn.Close Conn.Done Conn.Extension Conn.HostKeyProof Conn.LocalAddr Conn.RemoteAddr Conn.SessionID Conn.State Conn.TryWritePackets`,
 	"userauth": `
 		None Password PasswordFunc PasswordChange PublicKeys PublicKeysFunc InsecureSHA1 Agent KeyboardInteractive
 		Hostbased GSSAPIWithMIC Choose KeyName Reply.Allows

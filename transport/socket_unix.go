@@ -42,3 +42,17 @@ func readNow(fd uintptr, p []byte) (n int, again bool, err error) {
 		return n, false, nil
 	}
 }
+
+// writeNow writes what there is room for, which may be nothing.
+func writeNow(fd uintptr, p []byte) (n int, err error) {
+	for {
+		n, err = syscall.Write(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, nil
+		}
+		return max(n, 0), err
+	}
+}

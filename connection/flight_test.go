@@ -1,0 +1,280 @@
+package connection_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nacre-ssh/nacre/connection"
+)
+
+// flyer is a transport that takes packets without a wait, as many as try says.
+// If it says that there is more, the last of them leaves with the next write.
+type flyer struct {
+	*end
+	try    func(packets [][2][]byte) (n int, more bool, err error) // nil takes all
+	left   []byte
+	sizes  []int // of the flights, in packets
+	others int   // calls of WritePackets
+}
+
+func (f *flyer) TryWritePackets(packets [][2][]byte) (n int, more bool, err error) {
+	f.sizes = append(f.sizes, len(packets))
+	n = len(packets)
+	if f.try != nil {
+		n, more, err = f.try(packets)
+	}
+	for i, p := range packets[:n] {
+		packet := append(bytes.Clone(p[0]), p[1]...)
+		if more && i == n-1 {
+			f.left = packet
+		} else if err := f.WritePacket(packet); err != nil {
+			return i, false, err
+		}
+	}
+	return n, more, err
+}
+
+func (f *flyer) WritePackets(packets ...[]byte) error {
+	f.others++
+	if f.left != nil {
+		packets = append([][]byte{f.left}, packets...)
+		f.left = nil
+	}
+	for _, p := range packets {
+		if err := f.WritePacket(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fly returns a channel over a flyer, its number at the peer, and the peer. The
+// calls by which it was opened are not counted.
+func fly(t *testing.T, window, maxPacket uint32) (*connection.Conn, *connection.Channel, *flyer, *peer) {
+	ours, theirs := pipe()
+	f := &flyer{end: ours}
+	c, p := connection.New(f, nil), &peer{t: t, end: theirs, ours: ours}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = p.Close()
+	})
+	ch, _ := p.openWith(c, nil, window, maxPacket)
+	synctest.Wait()
+	f.others = 0
+	return c, ch, f, p
+}
+
+// received reads n bytes of data in packets of at most most bytes.
+func received(p *peer, n, most int) []byte {
+	p.t.Helper()
+	var data []byte
+	for len(data) < n {
+		m := expect[dataMsg](p)
+		require.LessOrEqual(p.t, len(m.Data), most)
+		data = append(data, m.Data...)
+	}
+	return data
+}
+
+// Much data leaves by the goroutine that writes it, and little does not.
+func TestWriteIsAFlight(t *testing.T) {
+	for _, test := range []struct {
+		size      int
+		window    uint32
+		maxPacket uint32
+		flights   []int
+	}{
+		{100, peerWindow, peerMaxPacket, nil},
+		{16<<10 - 1, peerWindow, peerMaxPacket, nil},
+		{16 << 10, peerWindow, peerMaxPacket, []int{1}},
+		{100_000, peerWindow, peerMaxPacket, []int{4}},
+		{300_000, peerWindow, peerMaxPacket, []int{4, 4, 2}},
+		{20_000, peerWindow, 1000, []int{16, 4}},
+		{20_000, 20_000, 1 << 30, []int{1}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, ch, f, p := fly(t, test.window, test.maxPacket)
+			data := pattern(test.size)
+			n, err := ch.Write(data)
+			require.NoError(t, err)
+			require.Equal(t, len(data), n)
+			require.Equal(t, data, received(p, len(data), int(test.maxPacket)))
+			require.Equal(t, test.flights, f.sizes)
+			require.Equal(t, test.flights == nil, f.others > 0)
+		})
+	}
+}
+
+func TestFlightOfStderrHasItsHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+		data := pattern(40_000)
+		_, err := ch.Stderr().Write(data)
+		require.NoError(t, err)
+		first, second := expect[extendedMsg](p), expect[extendedMsg](p)
+		require.Equal(t, []uint32{1, 1}, []uint32{first.Code, second.Code})
+		require.Equal(t, data, append(first.Data, second.Data...))
+		require.Equal(t, []int{2}, f.sizes)
+	})
+}
+
+// A flight stops at the window, and goes on when there is more of it.
+func TestFlightStopsAtTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ch, f, p := fly(t, 50_000, peerMaxPacket)
+		data := pattern(120_000)
+		written := async(func() (int, error) { return ch.Write(data) })
+		got := received(p, 50_000, peerMaxPacket)
+		synctest.Wait()
+		p.quiet()
+		p.send(&adjustMsg{0, 1})
+		got = append(got, received(p, 1, peerMaxPacket)...)
+		p.send(&adjustMsg{0, 1 << 20})
+		got = append(got, received(p, len(data)-len(got), peerMaxPacket)...)
+		require.Equal(t, result[int]{len(data), nil}, <-written)
+		require.Equal(t, data, got)
+		require.Equal(t, []int{2, 1, 3}, f.sizes)
+	})
+}
+
+func TestReadFromFlies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+		data := pattern(300_000)
+		n, err := ch.ReadFrom(struct{ io.Reader }{bytes.NewReader(data)})
+		require.NoError(t, err)
+		require.EqualValues(t, len(data), n)
+		require.Equal(t, data, received(p, len(data), peerMaxPacket))
+		require.Equal(t, []int{1, 4, 4}, f.sizes, "larger reads where there is much; the last is too little")
+		require.Positive(t, f.others)
+	})
+}
+
+// What the transport does not take is the write loop's, before all that was
+// queued meanwhile, and the caller may have its buffer back.
+func TestFlightThatDoesNotGetFar(t *testing.T) {
+	for n := range 5 {
+		for _, more := range []bool{false, n > 0} {
+			synctest.Test(t, func(t *testing.T) {
+				c, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+				f.try = func([][2][]byte) (int, bool, error) {
+					f.try = nil
+					_, err := c.SendRequest(t.Context(), "meanwhile", false, nil)
+					return n, more, err
+				}
+				data := pattern(4 * peerMaxPacket)
+				buffer := bytes.Clone(data)
+				_, err := ch.Write(buffer)
+				require.NoError(t, err)
+				clear(buffer)
+				require.Equal(t, data, received(p, len(data), peerMaxPacket))
+				require.Equal(t, "meanwhile", expect[globalRequestMsg](p).Name)
+				_, err = ch.Write(data)
+				require.NoError(t, err)
+				require.Equal(t, data, received(p, len(data), peerMaxPacket))
+			})
+		}
+	}
+}
+
+// Whatever is called while a flight is under way comes behind it.
+func TestCallsDuringAFlight(t *testing.T) {
+	for name, test := range map[string]struct {
+		call  func(t *testing.T, c *connection.Conn, ch *connection.Channel)
+		check func(p *peer)
+	}{
+		"EOF": {
+			func(t *testing.T, _ *connection.Conn, ch *connection.Channel) { require.NoError(t, ch.CloseWrite()) },
+			func(p *peer) { expect[eofMsg](p) },
+		},
+		"CLOSE": {
+			func(t *testing.T, _ *connection.Conn, ch *connection.Channel) { require.NoError(t, ch.Close()) },
+			func(p *peer) { expect[closeMsg](p) },
+		},
+		"end of the connection": {
+			func(t *testing.T, c *connection.Conn, _ *connection.Channel) {
+				_, err := c.SendRequest(t.Context(), "before", false, nil)
+				require.NoError(t, err)
+				go c.Close()
+				synctest.Wait()
+			},
+			func(p *peer) {
+				require.Equal(p.t, "before", expect[globalRequestMsg](p).Name)
+				_, err := p.ReadPacket()
+				require.ErrorIs(p.t, err, io.EOF)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+				f.try = func(packets [][2][]byte) (int, bool, error) {
+					test.call(t, c, ch)
+					return len(packets), false, nil
+				}
+				data := pattern(200_000)
+				n, err := ch.Write(data)
+				require.ErrorIs(t, err, net.ErrClosed)
+				require.Equal(t, 4*peerMaxPacket, n)
+				require.Equal(t, data[:n], received(p, n, peerMaxPacket))
+				test.check(p)
+			})
+		})
+	}
+}
+
+func TestFlushWaitsForAFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ch, f, _ := fly(t, peerWindow, peerMaxPacket)
+		var flushed <-chan error
+		f.try = func(packets [][2][]byte) (int, bool, error) {
+			flushed = call(func() error { return c.Flush(t.Context()) })
+			synctest.Wait()
+			require.Empty(t, flushed)
+			return len(packets), false, nil
+		}
+		_, err := ch.Write(pattern(peerMaxPacket))
+		require.NoError(t, err)
+		require.NoError(t, <-flushed)
+	})
+}
+
+func TestFlightThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ch, f, _ := fly(t, peerWindow, peerMaxPacket)
+		broken := errors.New("broken")
+		f.try = func([][2][]byte) (int, bool, error) { return 1, false, broken }
+		_, _ = ch.Write(pattern(40_000))
+		synctest.Wait()
+		_, err := ch.Write(pattern(40_000))
+		require.ErrorIs(t, err, broken)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorIs(t, c.Wait(), broken, "when the reader has had its time")
+		require.Len(t, f.sizes, 1)
+	})
+}
+
+// A transport that takes a part and then nothing any more leaves every call to
+// its deadline.
+func TestDeadlineOfAWriteBehindAFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+		p.in.setLimit(-1)
+		f.try = func([][2][]byte) (int, bool, error) { return 0, false, nil }
+		require.NoError(t, ch.SetWriteDeadline(time.Now().Add(time.Minute)))
+		begin := time.Now()
+		n, err := ch.Write(pattern(900_000))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Less(t, n, 500_000)
+		require.Equal(t, time.Minute, time.Since(begin))
+		require.Len(t, f.sizes, 1)
+	})
+}
