@@ -268,7 +268,8 @@ func (c *Conn) beginKex(x *keyExchange) (method kex, first []byte, err error) {
 
 // readKex returns the next packet of the key exchange method, or NEWKEYS. In a
 // strict first exchange nothing else may come; otherwise the messages that RFC
-// 4253 section 7.1 allows are passed over.
+// 4253 section 7.1 allows are passed over, and in a re-exchange those of the
+// layers above are kept.
 func (c *Conn) readKex(x *keyExchange) ([]byte, error) {
 	for {
 		p, err := c.next()
@@ -283,6 +284,10 @@ func (c *Conn) readKex(x *keyExchange) ([]byte, error) {
 		case x.first && x.strict:
 			return nil, protocolErrorf("strict key exchange violated: message %d during the exchange", n)
 		case n == msgIgnore || n == msgDebug || n == msgUnimplemented:
+		case !x.first && c.authed.Load() && n >= msgUpperFirst && n <= msgUpperLast:
+			if err := c.r.postpone(p); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, protocolErrorf("message %d during a key exchange", n)
 		}

@@ -19,6 +19,8 @@ type readHalf struct {
 	total      usage // of the connection
 	rekeyAsked bool  // the limit has passed and Rekey was called; once for each key
 
+	postponed packetQueue
+
 	keyed    bool // the first key exchange is done
 	extInfos int  // SSH_MSG_EXT_INFO seen
 }
@@ -88,6 +90,10 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 	}
 	defer c.stopReading()
 	for {
+		if p, seq, ok := c.r.postponed.pop(); ok {
+			c.delivered.Store(seq)
+			return p, nil
+		}
 		p, err := c.next()
 		if err == nil {
 			var mine bool

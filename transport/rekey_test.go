@@ -292,6 +292,97 @@ func TestDataThatCrossesOurKexInit(t *testing.T) {
 	}
 }
 
+// Some servers do not stop for an exchange, whoever began it: AsyncSSH 2.10 does
+// not. Nothing of what they send is lost, or overtaken by what comes behind.
+func TestDataDuringAReexchangeIsKept(t *testing.T) {
+	numbered := func(from, to uint32) (messages []any) {
+		for n := from; n < to; n++ {
+			messages = append(messages, binary.BigEndian.AppendUint32([]byte{94}, n))
+		}
+		return messages
+	}
+	for _, begins := range []bool{true, false} {
+		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+			p.Send([]byte{52})
+			if begins {
+				p.SendKexInit()
+				p.ReceiveKexInit()
+			} else {
+				p.ReceiveKexInit()
+				p.SendKexInit()
+			}
+			p.Send(numbered(0, 10)...)
+			p.Before(31, numbered(10, 20)...)
+			p.Before(21, numbered(20, 30)...)
+			p.FinishKex()
+			p.Send([]byte{95})
+			p.Send(numbered(30, 40)...)
+			require.Equal(t, []byte("\x03\x00\x00\x00\x00"), p.Receive(3), "its number is of the new keys")
+			p.Drain()
+		})
+		_, err := c.ReadPacket()
+		require.NoError(t, err)
+		if !begins {
+			require.NoError(t, c.Rekey())
+		}
+		for n := range uint32(40) {
+			if n == 30 {
+				p, err := c.ReadPacket()
+				require.NoError(t, err)
+				require.Equal(t, []byte{95}, p)
+				require.NoError(t, c.Unimplemented())
+			}
+			p, err := c.ReadPacket()
+			require.NoError(t, err)
+			require.Equal(t, binary.BigEndian.AppendUint32([]byte{94}, n), p)
+		}
+		require.Equal(t, 2, c.State().Exchanges)
+		require.NoError(t, c.Close())
+	}
+}
+
+func TestDataDuringAnExchangeIsBounded(t *testing.T) {
+	data := append([]byte{94}, make([]byte, 32<<10)...)
+	for name, test := range map[string]struct {
+		authenticated bool
+		packets       int
+		want          string
+	}{
+		"much":                  {true, 500, ""},
+		"more":                  {true, 600, "more than 16777216 bytes of data during a key exchange"},
+		"before authentication": {false, 1, "message 94 during a key exchange"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+				if test.authenticated {
+					p.Send([]byte{52})
+				} else {
+					p.Send([]byte{53})
+				}
+				p.SendKexInit()
+				p.ReceiveKexInit()
+				p.Send(slices.Repeat([]any{data}, test.packets)...)
+				p.FinishKex()
+				p.Send([]byte{95})
+				p.Drain()
+			})
+			var err error
+			for last := byte(0); err == nil && last != 95; {
+				var p []byte
+				if p, err = c.ReadPacket(); err == nil {
+					last = p[0]
+				}
+			}
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+			requireEnded(t, c, err)
+		})
+	}
+}
+
 // Until the server's NEWKEYS has come, the first exchange is not over, and
 // another one may not begin.
 func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
