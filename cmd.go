@@ -187,6 +187,9 @@ func (c *Cmd) start() error {
 	if err != nil {
 		err = l.failed(err)
 		if c.dialled {
+			if errors.Is(err, errDropped) {
+				learnCaution(c.target, c.config)
+			}
 			c.Client.Close()
 			c.Client = nil
 		}

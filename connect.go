@@ -46,6 +46,22 @@ func connect(ctx context.Context, to string, config *Config, l *launch) (*Client
 	return second.make(ctx)
 }
 
+// learnCaution puts down that a server drops what comes before its turn. The
+// target is one that was connected to.
+func learnCaution(to string, config *Config) {
+	t, err := parseTarget(to)
+	if err != nil {
+		return
+	}
+	var state ServerState
+	memory := config.memory()
+	if known, ok := memory.Get(t.String()); ok {
+		state = *known
+	}
+	state.Cautious = true
+	memory.Put(t.String(), &state)
+}
+
 // stack is one connection and the layers on it.
 type stack struct {
 	*connecting

@@ -111,7 +111,7 @@ func (l *launch) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.session.Started(ctx)
+	return l.started(ctx)
 }
 
 // settleEnv waits for what becomes of the variables, and returns the command
@@ -145,7 +145,8 @@ func (l *launch) failed(err error) error {
 	}
 	var refused *connection.RequestError
 	var open *connection.OpenError
-	if !l.sent || errors.As(err, &open) || errors.As(err, &refused) && refused.Name == "exec" {
+	believed := errors.As(err, &refused) && refused.Name == "exec" && !errors.Is(err, errDropped)
+	if !l.sent || errors.As(err, &open) || believed {
 		return err
 	}
 	return &UncertainError{Err: err}
@@ -184,9 +185,9 @@ func lastBytes(r io.ReaderAt, size int64, n int) (data []byte, ok bool) {
 
 // UncertainError is the error of a command that was sent to the server and may
 // have run, or be running: the connection was lost or the context has ended
-// before the answer came, or it has started without the terminal that was asked
-// for, and was hung up. It is not sent a second time: whether that would do
-// harm, only the caller can know.
+// before the answer came, or nobody knows which request the answer was for, or it
+// has started without the terminal that was asked for, and was hung up. It is not
+// sent a second time: whether that would do harm, only the caller can know.
 //
 // A command whose Start has failed with another error has not run.
 type UncertainError struct{ Err error }

@@ -40,7 +40,7 @@ type ServerState struct {
 	KeyOnly bool
 
 	// Cautious tells that a connection was lost when something was sent before
-	// its turn, and that one without was not.
+	// its turn, and that one without was not; or that a command was dropped.
 	Cautious bool
 }
 

@@ -82,8 +82,8 @@ type Config struct {
 
 	// Cautious has everything sent in its turn only, to all servers: what
 	// remains are the flights that the RFCs foresee. It is for servers that do
-	// not bear what others of the same identification do: a command that never
-	// starts is a sign of that.
+	// not bear what others of the same identification do: the error of a command
+	// says so then.
 	Cautious bool
 
 	// Transport and Connection tune the layers. HostKey and Addr of the

@@ -1,0 +1,104 @@
+package nacre_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/sshtest"
+)
+
+// x/crypto's server drops the requests that come right behind an open, and many
+// that are built with it call themselves OpenSSH. That is found out, and known
+// the next time.
+func TestServerThatDropsEarlyRequests(t *testing.T) {
+	for name, change := range map[string]func(cmd *nacre.Cmd){
+		"exec": func(*nacre.Cmd) {},
+		"environment, terminal and exec": func(cmd *nacre.Cmd) {
+			cmd.Env, cmd.EnvOptional, cmd.PTY = []string{"A=1"}, true, &channel.PTY{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				runs := 0
+				s := sshtest.NewServer(t, &sshtest.Options{
+					Version: "SSH-2.0-OpenSSH_9.2", InMemory: true,
+					Handlers: map[string]sshtest.HandlerFunc{"count": func(*sshtest.Session) int { runs++; return 0 }},
+				})
+				c := config(s)
+				c.Dial = s.DialContext
+				begin := time.Now()
+				cmd := nacre.Command(t.Context(), s.Target, c, "count")
+				change(cmd)
+				_, err := cmd.Output()
+				require.ErrorAs(t, err, new(*nacre.UncertainError))
+				require.ErrorAs(t, err, new(*connection.RequestError))
+				require.ErrorContains(t, err, "Config.Cautious suits such a server")
+				require.LessOrEqual(t, time.Since(begin), 10*time.Second)
+				require.Zero(t, runs)
+				require.NoError(t, nacre.Command(t.Context(), s.Target, c, "count").Run())
+				require.Equal(t, 1, runs)
+			})
+		})
+	}
+}
+
+// A server that takes its time answers everything in the end.
+func TestServerThatIsSlowToAnswerACommand(t *testing.T) {
+	for name, test := range map[string]struct {
+		delay time.Duration
+		asked int
+		grant bool
+	}{
+		"granted at once":         {time.Second, 0, true},
+		"refused at once":         {time.Second, 0, false},
+		"granted in the end":      {5 * time.Second, 2, true},
+		"refused in the end":      {5 * time.Second, 2, false},
+		"granted very much later": {time.Hour, 30, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := sshtest.NewServer(t, &sshtest.Options{
+					Version: "SSH-2.0-OpenSSH_9.2", InMemory: true,
+					Script: func(p *sshtest.Peer) {
+						p.Login()
+						id, _ := p.AcceptChannel().Sender, p.Receive(98)
+						p.Receive(96) // that of the empty input
+						time.Sleep(test.delay)
+						if test.grant {
+							p.Send(sshtest.ChannelSuccessMsg{Recipient: id})
+						} else {
+							p.Send(sshtest.ChannelFailureMsg{Recipient: id})
+						}
+						for range test.asked {
+							var m sshtest.ChannelRequestMsg
+							require.NoError(t, ssh.Unmarshal(p.Receive(98), &m))
+							require.Equal(t, "keepalive@openssh.com", m.Name)
+							p.Send(sshtest.ChannelFailureMsg{Recipient: id})
+						}
+						p.Send(sshtest.ChannelRequestMsg{Recipient: id, Name: "exit-status", Payload: make([]byte, 4)})
+						p.Send(sshtest.ChannelCloseMsg{Recipient: id})
+						p.Receive(97)
+						p.Drain()
+					},
+				})
+				c := config(s)
+				c.Dial = s.DialContext
+				begin := time.Now()
+				err := nacre.Command(t.Context(), s.Target, c, "true").Run()
+				require.Equal(t, test.delay, time.Since(begin).Round(time.Second))
+				if test.grant {
+					require.NoError(t, err)
+				} else {
+					refusal("exec", test.asked > 0)(t, err)
+				}
+			})
+		})
+	}
+}
