@@ -69,9 +69,12 @@ func (g *gate) WritePackets(packets ...[]byte) error {
 // WritePacket is WritePackets for one.
 func (g *gate) WritePacket(packet []byte) error { return g.WritePackets(packet) }
 
-// TryWritePackets takes nothing while the gate is not open.
+// TryWritePackets takes nothing while the gate is not open, or being opened,
+// which may take long.
 func (g *gate) TryWritePackets(packets [][2][]byte) (n int, more bool, err error) {
-	g.mu.Lock()
+	if !g.mu.TryLock() {
+		return 0, false, nil
+	}
 	open := g.open
 	g.mu.Unlock()
 	if !open {

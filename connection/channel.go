@@ -52,10 +52,12 @@ type Channel struct {
 	sendWindow    int64  // what the peer allows us to send; a presumed channel may owe some
 	sendMax       uint32 // the same for one packet
 	sendable      sync.Cond
-	writing       bool  // a write has the turn, the others wait on sendable
-	wantsRoom     bool  // the write that has the turn waits on conn.out.room
-	sentEOF       bool  // CloseWrite
-	closeErr      error // set when CLOSE has been sent: why
+	writing       bool      // a write has the turn, the others wait on sendable
+	wantsRoom     bool      // the write that has the turn waits on conn.out.room
+	wrote         time.Time // when the last large write was over; zero before the first
+	flightCost    float64   // nanoseconds for each byte of the last flight
+	sentEOF       bool      // CloseWrite
+	closeErr      error     // set when CLOSE has been sent: why
 	credit        uint32
 	replies       replyQueue
 	writeDeadline deadline
@@ -131,7 +133,7 @@ func (c *Channel) ReadFrom(r io.Reader) (n int64, err error) {
 		case readErr != nil:
 			return n, readErr
 		}
-		if pool = &smallSources; size >= smallSource {
+		if pool = &smallSources; size == len(*buffer) {
 			pool = &largeSources // there is more where that came from
 		}
 	}

@@ -54,7 +54,8 @@ const readGrace = time.Second
 //     transport that has WritePackets as well, takes packets of channel data in two
 //     parts, a header and data, on the goroutine that has them, and does not wait.
 //     The first n of them it has taken; WritePackets gets the others, and is called,
-//     if with no packets, when more is true. No other write happens meanwhile.
+//     if with no packets, when more is true. The connection makes no other write
+//     meanwhile.
 //   - Unimplemented() error is told of a message that nobody knows, before the
 //     next ReadPacket, to answer as RFC 4253 section 11.4 demands; otherwise such
 //     messages are passed over.
@@ -118,6 +119,7 @@ func New(t Transport, config *Config) *Conn {
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if t, ok := t.(interface {
+		WritePackets(packets ...[]byte) error
 		TryWritePackets(packets [][2][]byte) (n int, more bool, err error)
 	}); ok {
 		c.tryWrite = t.TryWritePackets

@@ -1,6 +1,9 @@
 package connection
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // A write of minFlight bytes or more does not go through the queue. Smaller ones
 // do: of many of those the write loop makes one for the transport. One flight
@@ -11,8 +14,9 @@ const (
 	flightPackets = 16
 )
 
-// What ReadFrom reads at once: as much as a flight takes, once a smaller buffer
-// was filled, so that sources with little to say cost little.
+// What ReadFrom reads at once: as much as a flight takes, while buffers are
+// filled, so that it does not wait for a source that has paused with more than
+// the smaller one.
 const (
 	smallSource = 32 << 10
 	largeSource = maxFlight
@@ -68,6 +72,17 @@ func (f *flight) release() {
 	flights.Put(f)
 }
 
+// flies tells whether a write of that size shall be a flight. It shall not if the
+// writer has needed longer to come by its data than a flight does with them: the
+// sealing is better done beside that then, by the write loop. The caller holds
+// out.mu, as for the next two.
+func (c *Channel) flies(size int) bool {
+	if c.conn.tryWrite == nil || size < minFlight {
+		return false
+	}
+	return c.wrote.IsZero() || float64(time.Since(c.wrote)) <= c.flightCost*float64(size)
+}
+
 // fly sends data of a channel by a flight, as much of it as one takes and there
 // is window for, and returns how much that was. The caller holds out.mu, which
 // is released meanwhile, and has seen that nobody writes.
@@ -81,13 +96,16 @@ func (c *Channel) fly(extended uint32, data []byte) (n int) {
 	o.mu.Unlock()
 
 	var left *batch
+	began := time.Now()
 	sent, more, err := conn.tryWrite(f.packets)
+	took := time.Since(began)
 	if err == nil && (more || sent < len(f.packets)) {
 		left = f.rest(sent)
 	}
 	f.release()
 
 	o.mu.Lock()
+	c.flightCost = float64(took) / float64(n)
 	switch {
 	case err != nil:
 		go conn.writeFailed(transportError(err))
@@ -101,7 +119,7 @@ func (c *Channel) fly(extended uint32, data []byte) (n int) {
 }
 
 // landed ends a flight that has left nothing. What was queued meanwhile is the
-// write loop's, also when nothing further may go in. The caller holds o.mu.
+// write loop's, also when nothing further may go in.
 func (o *outbox) landed() {
 	o.written = o.taken
 	o.progress.Broadcast()

@@ -59,9 +59,17 @@ func (f *flyer) WritePackets(packets ...[]byte) error {
 // fly returns a channel over a flyer, its number at the peer, and the peer. The
 // calls by which it was opened are not counted.
 func fly(t *testing.T, window, maxPacket uint32) (*connection.Conn, *connection.Channel, *flyer, *peer) {
+	t.Helper()
+	return flyWith(t, nil, window, maxPacket)
+}
+
+func flyWith(
+	t *testing.T, config *connection.Config, window, maxPacket uint32,
+) (*connection.Conn, *connection.Channel, *flyer, *peer) {
+	t.Helper()
 	ours, theirs := pipe()
 	f := &flyer{end: ours}
-	c, p := connection.New(f, nil), &peer{t: t, end: theirs, ours: ours}
+	c, p := connection.New(f, config), &peer{t: t, end: theirs, ours: ours}
 	t.Cleanup(func() {
 		_ = c.Close()
 		_ = p.Close()
@@ -161,28 +169,116 @@ func TestReadFromFlies(t *testing.T) {
 // What the transport does not take is the write loop's, before all that was
 // queued meanwhile, and the caller may have its buffer back.
 func TestFlightThatDoesNotGetFar(t *testing.T) {
-	for n := range 5 {
-		for _, more := range []bool{false, n > 0} {
-			synctest.Test(t, func(t *testing.T) {
-				c, ch, f, p := fly(t, peerWindow, peerMaxPacket)
-				f.try = func([][2][]byte) (int, bool, error) {
-					f.try = nil
-					_, err := c.SendRequest(t.Context(), "meanwhile", false, nil)
-					return n, more, err
-				}
-				data := pattern(4 * peerMaxPacket)
-				buffer := bytes.Clone(data)
-				_, err := ch.Write(buffer)
-				require.NoError(t, err)
-				clear(buffer)
-				require.Equal(t, data, received(p, len(data), peerMaxPacket))
-				require.Equal(t, "meanwhile", expect[globalRequestMsg](p).Name)
-				_, err = ch.Write(data)
-				require.NoError(t, err)
-				require.Equal(t, data, received(p, len(data), peerMaxPacket))
-			})
+	for i := range 20 {
+		n, more, meanwhile := i/4, i%2 > 0, i%4 > 1
+		if n == 0 && more {
+			continue
 		}
+		synctest.Test(t, func(t *testing.T) {
+			c, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+			f.try = func([][2][]byte) (int, bool, error) {
+				f.try = nil
+				if !meanwhile {
+					return n, more, nil
+				}
+				_, err := c.SendRequest(t.Context(), "meanwhile", false, nil)
+				return n, more, err
+			}
+			data := pattern(4 * peerMaxPacket)
+			buffer := bytes.Clone(data)
+			_, err := ch.Write(buffer)
+			require.NoError(t, err)
+			clear(buffer)
+			require.Equal(t, data, received(p, len(data), peerMaxPacket))
+			if meanwhile {
+				require.Equal(t, "meanwhile", expect[globalRequestMsg](p).Name)
+			}
+			_, err = ch.Write(data)
+			require.NoError(t, err)
+			require.Equal(t, data, received(p, len(data), peerMaxPacket))
+		})
 	}
+}
+
+// What falls due while a flight is under way leaves when it is over: nothing else
+// might be written for a long time.
+func TestWhatIsDueAfterAFlight(t *testing.T) {
+	for name, test := range map[string]struct {
+		during func(t *testing.T, ch *connection.Channel, p *peer)
+		check  func(p *peer)
+	}{
+		"window": {
+			func(t *testing.T, ch *connection.Channel, p *peer) {
+				p.send(&dataMsg{0, make([]byte, 16<<10)})
+				_, err := io.ReadFull(ch, make([]byte, 16<<10))
+				require.NoError(t, err)
+			},
+			func(p *peer) { require.EqualValues(p.t, 16<<10, expect[adjustMsg](p).Bytes) },
+		},
+		"keepalive": {
+			func(*testing.T, *connection.Channel, *peer) { time.Sleep(150 * time.Second) },
+			func(p *peer) { require.Equal(p.t, "keepalive@openssh.com", expect[globalRequestMsg](p).Name) },
+		},
+		"request": {
+			func(t *testing.T, ch *connection.Channel, _ *peer) {
+				_, err := ch.SendRequest(t.Context(), "x", false, nil)
+				require.NoError(t, err)
+			},
+			func(p *peer) { require.Equal(p.t, "x", expect[requestMsg](p).Name) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := &connection.Config{Window: 64 << 10, KeepAliveInterval: time.Minute}
+				_, ch, f, p := flyWith(t, config, peerWindow, peerMaxPacket)
+				f.try = func(packets [][2][]byte) (int, bool, error) {
+					test.during(t, ch, p)
+					return len(packets), false, nil
+				}
+				_, err := ch.Write(pattern(20_000))
+				require.NoError(t, err)
+				synctest.Wait()
+				require.Equal(t, 2, p.in.length())
+				received(p, 20_000, peerMaxPacket)
+				test.check(p)
+			})
+		})
+	}
+}
+
+// Whoever takes longer to come by data than a flight takes has the write loop
+// seal it meanwhile.
+func TestSlowWriterDoesNotFly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ch, f, p := fly(t, peerWindow, peerMaxPacket)
+		f.try = func(packets [][2][]byte) (int, bool, error) {
+			time.Sleep(10 * time.Millisecond)
+			return len(packets), false, nil
+		}
+		flights := 0
+		for _, step := range []struct {
+			pause time.Duration
+			size  int
+			flies int
+		}{
+			{time.Hour, 20_000, 1}, // nothing is known yet
+			{0, 20_000, 1},
+			{10 * time.Millisecond, 20_000, 1},
+			{11 * time.Millisecond, 20_000, 0},
+			{11 * time.Millisecond, 30_000, 1},
+			{time.Hour, 30_000, 0},
+			{time.Hour, 30_000, 0},
+			{0, 30_000, 1},
+		} {
+			time.Sleep(step.pause)
+			_, err := ch.Write(pattern(step.size))
+			require.NoError(t, err)
+			received(p, step.size, peerMaxPacket)
+			synctest.Wait()
+			require.Len(t, f.sizes, flights+step.flies, "%+v", step)
+			flights += step.flies
+		}
+	})
 }
 
 // Whatever is called while a flight is under way comes behind it.

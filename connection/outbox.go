@@ -243,7 +243,7 @@ func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(err)
-	o.queue, o.ahead = nil, nil
+	o.queue = nil
 	o.writing = false
 	o.progress.Broadcast()
 }

@@ -313,7 +313,10 @@ func (c *Channel) write(p []byte, extended uint32) (n int, err error) {
 		return 0, err
 	}
 	c.writing = true
-	flies := c.conn.tryWrite != nil && len(p) >= minFlight
+	flies := c.flies(len(p))
+	if len(p) >= minFlight {
+		defer func() { c.wrote = time.Now() }()
+	}
 	for len(p) > 0 {
 		if err = c.awaitWindow(); err != nil {
 			break

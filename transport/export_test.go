@@ -121,3 +121,10 @@ func Pauses(reads int, read func(paused bool) int) (pauses int) {
 	}
 	return pauses
 }
+
+// Left tells whether something waits for the next write, with a buffer of its own.
+func (c *Conn) Left() bool {
+	<-c.w.lock
+	defer func() { c.w.lock <- struct{}{} }()
+	return c.w.left != nil
+}

@@ -37,6 +37,12 @@ func (c *Config) aged(since time.Time) bool {
 	return c.RekeyInterval > 0 && time.Since(since) >= c.RekeyInterval
 }
 
+// due tells whether the keys for sending have done their share, and new ones can
+// be asked for. The write lock is held.
+func (c *Conn) due() bool {
+	return (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && c.mayExchange()
+}
+
 // checkReadUsage asks for new keys when the server has used its key enough.
 // Another goroutine starts the exchange: a reader that writes could wait for a
 // peer that waits for the reader.

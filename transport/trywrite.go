@@ -40,8 +40,9 @@ func (s *socketWriter) write(data []byte) (int, error) {
 // TryWritePackets is WritePackets that never waits: neither for its turn nor for
 // a key exchange, nor for the peer to read. It returns how many of the packets
 // it has taken, which may be none. The others are to go to WritePackets. If
-// more is true, not all of what was taken could leave, and WritePackets is to be
-// called in any case: the rest leaves before anything else does.
+// more is true, WritePackets is to be called in any case, with or without packets:
+// not all of what was taken could leave, and the rest leaves before anything else
+// does, or new keys are due.
 //
 // A goroutine that has much to send saves a copy and a change of goroutines by
 // it. Each packet is in two parts, a header and data that need not stand behind
@@ -64,12 +65,12 @@ func (c *Conn) TryWritePackets(packets [][2][]byte) (n int, more bool, err error
 	default:
 		return 0, false, nil
 	}
-	if c.w.err != nil || c.w.exchange != nil || c.config.spent(c.w.usage) || c.config.aged(c.w.since) {
+	if c.w.err != nil || c.w.exchange != nil || c.due() {
 		c.w.lock <- struct{}{} // WritePackets knows what to do
 		return 0, false, nil
 	}
 	c.w.borrow()
-	for n < len(packets) && err == nil && c.w.fits(len(packets[n][0])+len(packets[n][1])) {
+	for n < len(packets) && err == nil && !c.due() && c.w.fits(len(packets[n][0])+len(packets[n][1])) {
 		if err = c.w.seal(packets[n][0], packets[n][1]); err == nil {
 			n++
 		}
@@ -77,7 +78,7 @@ func (c *Conn) TryWritePackets(packets [][2][]byte) (n int, more bool, err error
 	if err == nil {
 		err = c.w.tryFlush()
 	}
-	more = len(*c.w.buf) > 0
+	more = len(*c.w.buf) > 0 || c.due()
 	return n, more, c.unlockWriter(err)
 }
 

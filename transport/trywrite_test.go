@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -20,11 +21,23 @@ import (
 // let in. The script goes on behind that.
 func overTCP(t *testing.T, tc transport.Config, run script) (*transport.Conn, *net.TCPConn) {
 	t.Helper()
+	c, socket := shakenOverTCP(t, tc, func(p *sshtest.Peer) {
+		p.Send([]byte{52})
+		run(p)
+	})
+	packet, err := c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{52}, packet)
+	return c, socket
+}
+
+// shakenOverTCP is overTCP without the success.
+func shakenOverTCP(t *testing.T, tc transport.Config, run script) (*transport.Conn, *net.TCPConn) {
+	t.Helper()
 	s := sshtest.NewServer(t, &sshtest.Options{
 		HostKeys: []ssh.Signer{hostKey()},
 		Script: func(p *sshtest.Peer) {
 			p.Handshake()
-			p.Send([]byte{52})
 			run(p)
 		},
 	})
@@ -33,9 +46,6 @@ func overTCP(t *testing.T, tc transport.Config, run script) (*transport.Conn, *n
 	c := transport.Client(socket, &tc)
 	t.Cleanup(func() { c.Close() })
 	require.NoError(t, c.Handshake(t.Context()))
-	packet, err := c.ReadPacket()
-	require.NoError(t, err)
-	require.Equal(t, []byte{52}, packet)
 	return c, socket
 }
 
@@ -59,6 +69,7 @@ func TestTryWritePacketsInTwoParts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	require.False(t, more)
+	require.False(t, c.Left())
 	require.Equal(t, []byte{94, 1}, header, "nor changed")
 	clear(data)
 	require.Equal(t, append([]byte{94, 1}, bytes.Repeat([]byte{7}, 32<<10)...), <-got)
@@ -110,12 +121,14 @@ func TestTryWritePacketsToAPeerThatDoesNotRead(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, n)
 			require.True(t, more)
+			require.True(t, c.Left())
 			written := make(chan error, 1)
 			go func() { written <- write(c) }()
 			close(begin)
 			sent <- taken
 			require.Zero(t, <-got)
 			require.NoError(t, <-written)
+			require.False(t, c.Left(), "an idle connection has no buffer")
 		})
 	}
 }
@@ -132,6 +145,10 @@ func TestTryWritePacketsThatWouldWait(t *testing.T) {
 	t.Run("before the handshake", func(t *testing.T) {
 		try(t, client(t, transport.Config{}, honest))
 	})
+	t.Run("before the login", func(t *testing.T) {
+		c, _ := shakenOverTCP(t, transport.Config{}, drain)
+		try(t, c)
+	})
 	t.Run("no socket", func(t *testing.T) {
 		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
 			p.Send([]byte{52})
@@ -146,17 +163,8 @@ func TestTryWritePacketsThatWouldWait(t *testing.T) {
 		require.NoError(t, c.Rekey())
 		try(t, c)
 	})
-	t.Run("key that is spent", func(t *testing.T) {
-		c, _ := overTCP(t, transport.Config{RekeyPackets: 5}, drain)
-		taken := 0
-		for {
-			n, _, err := c.TryWritePackets([][2][]byte{parts([]byte{80}, nil)})
-			require.NoError(t, err)
-			if taken += n; n == 0 {
-				break
-			}
-		}
-		require.LessOrEqual(t, taken, 5)
+	t.Run("key that is old", func(t *testing.T) {
+		c, _ := overTCP(t, transport.Config{RekeyInterval: 1}, drain)
 		try(t, c)
 	})
 	t.Run("end", func(t *testing.T) {
@@ -189,6 +197,35 @@ func TestTryWritePacketsThatWouldWait(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.ErrorIs(t, <-written, net.ErrClosed)
 	})
+}
+
+// New keys are asked for as soon as the old ones are spent, if nothing is ever
+// written in another way.
+func TestTryWritePacketsThatSpendsTheKey(t *testing.T) {
+	const packets = 20
+	c, _ := overTCP(t, transport.Config{RekeyPackets: 5}, func(p *sshtest.Peer) {
+		for range packets {
+			p.Receive(80)
+		}
+		p.Send([]byte{81})
+		p.Drain()
+	})
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.ReadPacket()
+		read <- err
+	}()
+	left := packets
+	for left > 0 {
+		n, more, err := c.TryWritePackets(slices.Repeat([][2][]byte{parts([]byte{80}, nil)}, left))
+		require.NoError(t, err)
+		require.LessOrEqual(t, n, 5)
+		if left -= n; more {
+			require.NoError(t, c.WritePackets())
+		}
+	}
+	require.NoError(t, <-read)
+	require.GreaterOrEqual(t, c.State().Exchanges, packets/5, "the last one may be under way")
 }
 
 func TestTryWritePacketsAfterAFailure(t *testing.T) {

@@ -122,7 +122,7 @@ func (c *Conn) sendData(packets [][]byte) (n int, err error) {
 			return n, err
 		}
 		n++
-		if (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && c.mayExchange() {
+		if c.due() {
 			return n, c.startExchange()
 		}
 	}
@@ -280,13 +280,17 @@ func (w *writeHalf) takeHeld() {
 	}
 }
 
-// sendHeld has what is held leave now, and what TryWritePackets has left.
+// sendHeld has what is held leave now, and does what TryWritePackets has left to
+// do.
 func (c *Conn) sendHeld() (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
 	c.w.takeHeld()
+	if c.w.exchange == nil && c.due() {
+		return c.startExchange()
+	}
 	return c.w.flush()
 }
 
