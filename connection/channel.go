@@ -54,8 +54,8 @@ type Channel struct {
 	sendable      sync.Cond
 	writing       bool      // a write has the turn, the others wait on sendable
 	wantsRoom     bool      // the write that has the turn waits on conn.out.room
-	wrote         time.Time // when the last large write was over; zero before the first
-	flightCost    float64   // nanoseconds for each byte of the last flight
+	wrote         time.Time // when the last large write was over
+	flightCost    float64   // of a whole flight, in nanoseconds for each byte; 0 before the first
 	sentEOF       bool      // CloseWrite
 	closeErr      error     // set when CLOSE has been sent: why
 	credit        uint32

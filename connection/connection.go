@@ -55,7 +55,8 @@ const readGrace = time.Second
 //     parts, a header and data, on the goroutine that has them, and does not wait.
 //     The first n of them it has taken; WritePackets gets the others, and is called,
 //     if with no packets, when more is true. The connection makes no other write
-//     meanwhile.
+//     meanwhile. A transport that embeds another one and has WritePackets of its
+//     own needs this as well, or a field in place of the embedding.
 //   - Unimplemented() error is told of a message that nobody knows, before the
 //     next ReadPacket, to answer as RFC 4253 section 11.4 demands; otherwise such
 //     messages are passed over.

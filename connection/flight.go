@@ -50,7 +50,7 @@ func (f *flight) cut(recipient, extended uint32, data []byte, most int) (n int) 
 	for data = data[:min(len(data), maxFlight)]; n < len(data) && len(f.packets) < flightPackets; {
 		size, start := min(len(data)-n, most), len(headers)
 		headers = appendDataHeader(headers, recipient, extended, size)
-		f.packets = append(f.packets, [2][]byte{headers[start:], data[n : n+size]})
+		f.packets = append(f.packets, [2][]byte{headers[start:len(headers):len(headers)], data[n : n+size]})
 		n += size
 	}
 	return n
@@ -80,7 +80,7 @@ func (c *Channel) flies(size int) bool {
 	if c.conn.tryWrite == nil || size < minFlight {
 		return false
 	}
-	return c.wrote.IsZero() || float64(time.Since(c.wrote)) <= c.flightCost*float64(size)
+	return c.flightCost == 0 || float64(time.Since(c.wrote)) <= c.flightCost*float64(size)
 }
 
 // fly sends data of a channel by a flight, as much of it as one takes and there
@@ -105,7 +105,9 @@ func (c *Channel) fly(extended uint32, data []byte) (n int) {
 	f.release()
 
 	o.mu.Lock()
-	c.flightCost = float64(took) / float64(n)
+	if left == nil && n >= minFlight { // otherwise it says nothing of others
+		c.flightCost = float64(took) / float64(n)
+	}
 	switch {
 	case err != nil:
 		go conn.writeFailed(transportError(err))

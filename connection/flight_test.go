@@ -281,6 +281,56 @@ func TestSlowWriterDoesNotFly(t *testing.T) {
 	})
 }
 
+// A flight that the transport refuses, or a write that has to wait for others,
+// says nothing of what flights cost.
+func TestFlightsGoOnAfterABusyMoment(t *testing.T) {
+	for name, busy := range map[string]func(t *testing.T, c *connection.Conn, ch *connection.Channel, f *flyer){
+		"refused": func(t *testing.T, _ *connection.Conn, ch *connection.Channel, f *flyer) {
+			try := f.try
+			f.try = func([][2][]byte) (int, bool, error) { return 0, false, nil }
+			_, err := ch.Write(pattern(20_000))
+			require.NoError(t, err)
+			f.try = try
+		},
+		"queued": func(t *testing.T, c *connection.Conn, ch *connection.Channel, _ *flyer) {
+			_, err := c.SendRequest(t.Context(), "x", false, nil)
+			require.NoError(t, err)
+			_, err = ch.Write(pattern(20_000))
+			require.NoError(t, err)
+		},
+		"a small rest": func(t *testing.T, _ *connection.Conn, ch *connection.Channel, _ *flyer) {
+			_, err := ch.Write(pattern(128<<10 + 1))
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, ch, f, _ := fly(t, peerWindow, peerMaxPacket)
+				f.try = func(packets [][2][]byte) (int, bool, error) {
+					time.Sleep(time.Millisecond)
+					return len(packets), false, nil
+				}
+				for range 3 {
+					busy(t, c, ch, f)
+					synctest.Wait()
+					f.sizes = nil
+					for range 3 {
+						time.Sleep(500 * time.Microsecond)
+						_, err := ch.Write(pattern(20_000))
+						require.NoError(t, err)
+						synctest.Wait()
+					}
+					if name == "a small rest" {
+						require.Len(t, f.sizes, 0, "128 KiB take a millisecond, and 20 kB less")
+					} else {
+						require.Len(t, f.sizes, 3)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Whatever is called while a flight is under way comes behind it.
 func TestCallsDuringAFlight(t *testing.T) {
 	for name, test := range map[string]struct {

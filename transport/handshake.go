@@ -147,9 +147,9 @@ type keyExchange struct {
 }
 
 // exchange carries one key exchange from the server's KEXINIT to its NEWKEYS.
-// The read lock is held. Since the server has sent its KEXINIT, it sends
-// nothing but its part of the exchange, and reads: writing to it from here
-// cannot deadlock.
+// The read lock is held. Since the server has sent its KEXINIT, it reads, and
+// should send nothing but its part of the exchange: writing to it from here does
+// not deadlock. If it does all the same, HandshakeTimeout ends that.
 func (c *Conn) exchange(ctx context.Context, serverInit []byte) error {
 	x := &keyExchange{serverInit: bytes.Clone(serverInit), first: !c.r.keyed}
 	kexInitSeq := c.r.seq - 1

@@ -20,6 +20,7 @@ type readHalf struct {
 	rekeyAsked bool  // the limit has passed and Rekey was called; once for each key
 
 	postponed packetQueue
+	failure   error // to be returned behind them
 
 	keyed    bool // the first key exchange is done
 	extInfos int  // SSH_MSG_EXT_INFO seen
@@ -94,6 +95,9 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 			c.delivered.Store(seq)
 			return p, nil
 		}
+		if err := c.r.failure; err != nil {
+			return nil, c.reject(err)
+		}
 		p, err := c.next()
 		if err == nil {
 			var mine bool
@@ -102,9 +106,7 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 				return p, nil
 			}
 		}
-		if err != nil {
-			return nil, c.reject(err)
-		}
+		c.r.failure = err
 	}
 }
 
