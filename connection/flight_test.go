@@ -287,7 +287,10 @@ func TestFlightsGoOnAfterABusyMoment(t *testing.T) {
 	for name, busy := range map[string]func(t *testing.T, c *connection.Conn, ch *connection.Channel, f *flyer){
 		"refused": func(t *testing.T, _ *connection.Conn, ch *connection.Channel, f *flyer) {
 			try := f.try
-			f.try = func([][2][]byte) (int, bool, error) { return 0, false, nil }
+			f.try = func([][2][]byte) (int, bool, error) {
+				time.Sleep(1) // no time at all would count as not measured
+				return 0, false, nil
+			}
 			_, err := ch.Write(pattern(20_000))
 			require.NoError(t, err)
 			f.try = try
