@@ -97,9 +97,10 @@ func TestAnswersToWhatLeftEarly(t *testing.T) {
 		"exec refused": {map[string][][]byte{"open": opened, "exec": refused}, false, new(*connection.RequestError), false},
 		"pty refused":  {map[string][][]byte{"open": opened, "pty-req": refused, "exec": hasRun}, true, new(*connection.RequestError), true},
 		"both refused": {map[string][][]byte{"open": opened, "pty-req": refused, "exec": refused}, true, new(*connection.RequestError), false},
-		"other number": {map[string][][]byte{"open": {bytes.Replace(opened[0], make([]byte, 8), []byte{0, 0, 0, 0, 0, 0, 0, 7}, 1)}}, false,
+		// These come when the command was sent. Before that it has not run.
+		"other number": {map[string][][]byte{"exec": {bytes.Replace(opened[0], make([]byte, 8), []byte{0, 0, 0, 0, 0, 0, 0, 7}, 1)}}, false,
 			new(*connection.ProtocolError), true},
-		"closed at once": {map[string][][]byte{"open": {opened[0], {97, 0, 0, 0, 0}}}, false, new(*UncertainError), true},
+		"closed at once": {map[string][][]byte{"exec": {opened[0], {97, 0, 0, 0, 0}}}, false, new(*UncertainError), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := start(t, &instant{answers: test.answers}, test.pty)
