@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// variable is one of Cmd.Env; err is the server's refusal.
+// variable is an entry of Cmd.Env; err is the server's refusal.
 type variable struct {
 	name, value string
 	err         error
 }
 
-// parseEnv takes "NAME=value" apart. Values may be secret: no error shows one.
+// parseEnv takes "NAME=value" apart. Values may be secret, so errors show none.
 func parseEnv(env []string) ([]variable, error) {
 	vars := make([]variable, 0, len(env))
 	for i, e := range env {
@@ -27,8 +27,8 @@ func parseEnv(env []string) ([]variable, error) {
 	return vars, nil
 }
 
-// withEnv is the command line that sets the variables itself. The shell in
-// between makes it right for command lines that are more than one command.
+// withEnv returns a command line with the variables set by env. The shell in
+// between serves command lines of several commands.
 func withEnv(env []variable, command string) (string, error) {
 	var b strings.Builder
 	b.WriteString("env")
@@ -42,7 +42,7 @@ func withEnv(env []variable, command string) (string, error) {
 	return b.String(), nil
 }
 
-// shellName tells whether s is a name in the sense of POSIX.1-2017 section
+// shellName reports whether s is a name in the sense of POSIX.1-2017 section
 // 3.235.
 func shellName(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !nameRune(r) }) && (s[0] < '0' || s[0] > '9')
@@ -52,7 +52,7 @@ func nameRune(r rune) bool {
 	return r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }
 
-// shellQuote makes one word of s for a POSIX shell.
+// shellQuote quotes s, so that a POSIX shell sees a single word.
 func shellQuote(s string) string {
 	plain := func(r rune) bool { return nameRune(r) || strings.ContainsRune("-./:=@%+,", r) }
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {

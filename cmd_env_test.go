@@ -43,8 +43,8 @@ func TestNamesThatAShellCanSet(t *testing.T) {
 	}
 }
 
-// words are for a shell to be given: every byte, what shells care about, and
-// chance.
+// words returns arguments for a shell: every byte, the words special to shells,
+// and random bytes.
 func words() []string {
 	list := []string{
 		"", " ", "'", "''", "'\\''", `\`, `\'`, `"`, "$HOME", "${HOME}", "$(id)", "`id`", "a;id", "a&&b", "*", "?", "[a]", "~", "~root",
@@ -84,7 +84,7 @@ func TestAShellReadsBackWhatWasQuoted(t *testing.T) {
 func TestCommandLineWithVariables(t *testing.T) {
 	for i, value := range words() {
 		if i > 40 && i%20 != 0 {
-			continue // the quoting of all of them has a test of its own
+			continue // TestAShellReadsBackWhatWasQuoted has all words
 		}
 		command := `printf %s "$A" && echo " $B|$(cd / && pwd)" || exit 9`
 		line, err := withEnv([]variable{{name: "A", value: value}, {name: "B", value: "it's"}}, command)

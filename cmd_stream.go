@@ -11,28 +11,29 @@ import (
 	"time"
 
 	"github.com/nacre-ssh/nacre/channel"
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// streams is what a running command copies, and what it leaves to pipes.
+// streams has the copies of a running command, and the streams left to pipes.
 type streams struct {
 	stdinPiped, stdoutPiped, stderrPiped bool
 
-	copies   int        // goroutines that copy output
+	copies   int        // goroutines with output to copy
 	results  chan error // of these
-	stdinErr chan error // what the source of Stdin failed with
+	stdinErr chan error // the failure of the source of Stdin
 }
 
-// checkStreams finds a stream that would be copied and piped at once.
+// checkStreams finds a stream with both a copy and a pipe.
 func (c *Cmd) checkStreams() error {
 	s := &c.streams
 	if s.stdinPiped && c.Stdin != nil || s.stdoutPiped && c.Stdout != nil || s.stderrPiped && c.Stderr != nil {
-		return errors.New("nacre: a stream has a pipe, and is set as well")
+		return errors.New("nacre: a stream of the command is set, and has a pipe as well: use one of them")
 	}
 	return nil
 }
 
-// closeUnused closes the output that nobody wants, so that it holds no window.
-// That happens before the command can write anything.
+// closeUnused closes output without a reader, before the command can write
+// anything, so that no window is spent on the output.
 func (c *Cmd) closeUnused(s *channel.Session) {
 	if c.Stdout == nil && !c.streams.stdoutPiped {
 		s.CloseRead()
@@ -42,9 +43,9 @@ func (c *Cmd) closeUnused(s *channel.Session) {
 	}
 }
 
-// startCopying starts a goroutine for each stream that is copied. Those of the
-// output end with the session, that of the input with its source, unless the
-// input was sent already.
+// startCopying starts a goroutine for each copied stream. The goroutines of the
+// output end with the session, the goroutine of the input with its source. Input
+// that was sent already has none.
 func (c *Cmd) startCopying(inputSent bool) {
 	out, errs := c.Stdout, c.Stderr
 	if out != nil && sameWriter(out, errs) {
@@ -61,7 +62,7 @@ func (c *Cmd) startCopying(inputSent bool) {
 	c.streams.stdinErr = make(chan error, 1)
 	switch {
 	case inputSent && c.Stdin != nil:
-		_, _ = io.Copy(io.Discard, c.Stdin) // it was read without being taken
+		_, _ = io.Copy(io.Discard, c.Stdin) // sending has left the input in its reader
 	case inputSent:
 	case c.Stdin != nil:
 		go c.copyInput()
@@ -70,8 +71,8 @@ func (c *Cmd) startCopying(inputSent bool) {
 	}
 }
 
-// copyOutput copies one stream. When the writer fails, the rest is dropped:
-// the command is not to hang on a stream that nobody reads.
+// copyOutput copies a stream of output. When the writer fails, the rest is
+// dropped, so that the command does not hang on a stream without a reader.
 func (c *Cmd) copyOutput(w io.Writer, from io.WriterTo, discard func() error) {
 	c.streams.copies++
 	go func() {
@@ -83,8 +84,8 @@ func (c *Cmd) copyOutput(w io.Writer, from io.WriterTo, discard func() error) {
 	}()
 }
 
-// copyInput copies Stdin and ends the command's input. A write that fails is
-// that of a command which has ended, or of a session which tells by itself.
+// copyInput copies Stdin and ends the command's input. A failing write needs no
+// report: the command has ended, or the session reports its own failure.
 func (c *Cmd) copyInput() {
 	source := &sourceReader{r: c.Stdin}
 	_, _ = c.Session.ReadFrom(source)
@@ -94,11 +95,11 @@ func (c *Cmd) copyInput() {
 	c.Session.CloseWrite()
 }
 
-// errNotCopied is output that a writer has not taken in time.
+// errNotCopied is the error of output whose writer was too slow.
 var errNotCopied = errors.New("nacre: the command's output was not copied to its end")
 
-// copyGrace is how long a writer may take over what it has in hand when the
-// session is given up.
+// copyGrace is how long a writer may take over its last bytes when the session is
+// given up.
 const copyGrace = 50 * time.Millisecond
 
 // waitCopying waits for the output, and returns the first error of the caller's
@@ -149,7 +150,8 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sameWriter compares without the panic of types that cannot be compared.
+// sameWriter compares two writers, and does not panic where their types cannot be
+// compared.
 func sameWriter(a, b io.Writer) bool {
 	defer func() { _ = recover() }()
 	return a == b
@@ -167,8 +169,8 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// buffer is a bytes.Buffer that can be read while a copy that was given up
-// still writes to it.
+// buffer is a bytes.Buffer for concurrent use: an abandoned copy may still write
+// while the caller reads.
 type buffer struct {
 	mu  sync.Mutex
 	buf []byte
@@ -190,7 +192,7 @@ func (b *buffer) bytes() []byte {
 // maxTail is how much of the standard error an ExitError holds, in bytes.
 const maxTail = 32 * 1024
 
-// tail keeps the end of what is written to it.
+// tail keeps the end of the written bytes.
 type tail struct{ buffer }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -208,11 +210,11 @@ func (t *tail) bytes() []byte {
 	return b[max(0, len(b)-maxTail):]
 }
 
-// StdinPipe returns a writer to the command's standard input. Close ends that
+// StdinPipe returns a writer to the command's standard input. Close ends the
 // input. Writes wait for Start, as long as the context has not ended.
 func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 	if c.Stdin != nil || c.called || c.streams.stdinPiped {
-		return nil, errors.New("nacre: StdinPipe comes too late, or Stdin is set already")
+		return nil, errors.New("nacre: StdinPipe has to come once, before Start, with Stdin unset")
 	}
 	c.streams.stdinPiped = true
 	return &stdinPipe{c.newPipe()}, nil
@@ -223,7 +225,7 @@ func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 // not ended. Close drops the rest.
 func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
 	if c.Stdout != nil || c.called || c.streams.stdoutPiped {
-		return nil, errors.New("nacre: StdoutPipe comes too late, or Stdout is set already")
+		return nil, errors.New("nacre: StdoutPipe has to come once, before Start, with Stdout unset")
 	}
 	c.streams.stdoutPiped = true
 	return &outputPipe{c.newPipe(), func(s *channel.Session) output { return stdout{s} }}, nil
@@ -232,13 +234,13 @@ func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
 // StderrPipe is StdoutPipe for the standard error.
 func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 	if c.Stderr != nil || c.called || c.streams.stderrPiped {
-		return nil, errors.New("nacre: StderrPipe comes too late, or Stderr is set already")
+		return nil, errors.New("nacre: StderrPipe has to come once, before Start, with Stderr unset")
 	}
 	c.streams.stderrPiped = true
 	return &outputPipe{c.newPipe(), func(s *channel.Session) output { return s.Stderr() }}, nil
 }
 
-// pipe is one end of a stream of the command, which waits for Start.
+// pipe is the caller's end of a stream of the command, and waits for Start.
 type pipe struct {
 	c      *Cmd
 	closed context.Context // ends with Close
@@ -251,7 +253,7 @@ func (c *Cmd) newPipe() pipe {
 	return p
 }
 
-// session waits for Start and returns what it made.
+// session waits for Start and returns the session.
 func (p *pipe) session() (*channel.Session, error) {
 	select {
 	case <-p.c.ready.Done(): // counts, even when the context has ended as well
@@ -261,14 +263,14 @@ func (p *pipe) session() (*channel.Session, error) {
 		case <-p.closed.Done():
 			return nil, fmt.Errorf("nacre: pipe of a command: %w", net.ErrClosed)
 		case <-p.c.ctx.Done():
-			return nil, fmt.Errorf("nacre: the command was not started: %w", withCause(p.c.ctx, p.c.ctx.Err()))
+			return nil, fmt.Errorf("nacre: the command was not started: %w", ctxerr.Of(p.c.ctx))
 		}
 	}
 	return p.c.Session, p.c.startErr
 }
 
-// end calls closing with the session, before Start as soon as there is one: a
-// deferred Close must not wait for a Start that never comes.
+// end calls closing with the session. Before Start, end leaves the call to Start
+// and returns, because a deferred Close must not wait for a Start without end.
 func (p *pipe) end(closing func(*channel.Session) error) error {
 	c := p.c
 	p.close()
@@ -308,13 +310,13 @@ func (p *stdinPipe) Close() error {
 	return p.end(func(s *channel.Session) error { return s.CloseWrite() })
 }
 
-// output is one of the two streams of a session.
+// output is a stream of output of a session.
 type output interface {
 	io.ReadCloser
 	io.WriterTo
 }
 
-// stdout makes Close that of the stream, not of the session.
+// stdout is a session whose Close closes the stream alone.
 type stdout struct{ *channel.Session }
 
 func (s stdout) Close() error { return s.CloseRead() }

@@ -16,8 +16,8 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// connect returns a client of a server that is there for the example, and what
-// ends both.
+// connect starts a server for an example, and returns a client of the server and
+// a function to end both.
 func connect(ctx context.Context) (*nacre.Client, func()) {
 	server, err := sshtest.StartServer(nil)
 	if err != nil {
@@ -36,15 +36,15 @@ func connect(ctx context.Context) (*nacre.Client, func()) {
 	}
 }
 
-// One command on a server, in as few round trips as it takes, and a second one
-// on the connection that is there now.
+// Command runs a command on a server in as few round trips as possible. With
+// KeepClient, a second command can use the same connection.
 func ExampleCommand() {
 	server, err := sshtest.StartServer(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer server.Close()
-	config := &nacre.Config{ // one for all connections: it remembers servers
+	config := &nacre.Config{ // serves all connections, and remembers servers
 		HostKey: transport.FixedHostKey(server.HostKey),
 		Auth:    []userauth.Method{userauth.PublicKeys(server.Signer)},
 	}
@@ -67,7 +67,7 @@ func ExampleCommand() {
 	// <nil>
 }
 
-// Streams and status, in the words of os/exec.
+// A command has the streams and the status of a command of os/exec.
 func ExampleClient_Command() {
 	ctx := context.Background()
 	client, end := connect(ctx)
@@ -84,7 +84,7 @@ func ExampleClient_Command() {
 	// command exited with status 3
 }
 
-// A command that is talked to while it runs.
+// A pipe lets a program talk to a command while the command runs.
 func ExampleCmd_StdinPipe() {
 	ctx := context.Background()
 	client, end := connect(ctx)
@@ -116,7 +116,7 @@ func ExampleCmd_StdinPipe() {
 	// <nil>
 }
 
-// HTTP to a service that only the server can reach.
+// DialContext carries HTTP to a service that only the server can reach.
 func ExampleClient_DialContext() {
 	client, end := connect(context.Background())
 	defer end()
@@ -137,7 +137,7 @@ func ExampleClient_DialContext() {
 	// Output: inside of /shell <nil>
 }
 
-// A port on the server whose connections come here.
+// Listen opens a port on the server. Connections to the port arrive at the client.
 func ExampleClient_Listen() {
 	ctx := context.Background()
 	client, end := connect(ctx)

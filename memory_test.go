@@ -3,16 +3,17 @@ package nacre_test
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/nacre-ssh/nacre"
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
 func TestMemoryForgetsWhatWasNotUsedForLongest(t *testing.T) {
@@ -72,36 +73,20 @@ func TestNoMemory(t *testing.T) {
 	require.False(t, ok)
 }
 
-var globalConfig nacre.Config
-
-func TestEveryConfigHasAMemoryOfItsOwn(t *testing.T) {
-	own := nacre.NewMemory(1)
-	c := &nacre.Config{Memory: own}
-	require.Same(t, own, c.MemoryInUse())
-
-	a, b := new(nacre.Config), new(nacre.Config)
-	require.Same(t, a.MemoryInUse(), a.MemoryInUse())
-	require.NotSame(t, a.MemoryInUse(), b.MemoryInUse())
-	copied := *a
-	require.NotSame(t, a.MemoryInUse(), copied.MemoryInUse())
-	require.Same(t, globalConfig.MemoryInUse(), globalConfig.MemoryInUse())
-	var inside struct {
-		_ int
-		c nacre.Config
-	}
-	require.Same(t, inside.c.MemoryInUse(), inside.c.MemoryInUse())
-	runtime.KeepAlive(&inside)
-}
-
-func TestMemoryGoesWithItsConfig(t *testing.T) {
-	before := nacre.Memories()
-	for range 100 {
-		new(nacre.Config).MemoryInUse()
-	}
-	for nacre.Memories() > before { // else until the test times out
-		runtime.GC()
-		runtime.Gosched()
-	}
+// A Config without a Memory shares the default with all others, its copies included.
+func TestCopiesOfAConfigShareTheirMemory(t *testing.T) {
+	s := sshtest.OpenSSH(t, nil)
+	base := config(s)
+	base.Memory = nil
+	requireTrips(t, []int{3, 2, 2}, func(rtt time.Duration) (trips []int) {
+		nacre.DefaultMemory.Put(s.Target, new(nacre.ServerState)) // the same as for a new server
+		for range 3 {
+			c := *base
+			roundTrips, _ := counting(&c, rtt)
+			trips = append(trips, oneShot(t, s, &c, roundTrips))
+		}
+		return trips
+	})
 }
 
 func TestServerStateIsStoredAsJSON(t *testing.T) {
@@ -113,13 +98,13 @@ func TestServerStateIsStoredAsJSON(t *testing.T) {
 	require.Equal(t, state, loaded)
 }
 
-// What is remembered of a server has a bound, whatever it says, and none of it is
-// in its words.
+// The memory of a server is bounded, and has no text of the server's own, whatever
+// the server sends.
 func TestServerCannotFillTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := scripted(t, func(p *sshtest.Peer) {
+		s, c := scripted(t, func(p *wire.Peer) {
 			p.Version = "SSH-2.0-" + strings.Repeat("x", 200)
-			p.KexInit = func(m *sshtest.KexInitMsg) {
+			p.KexInit = func(m *wire.KexInitMsg) {
 				for i := range 200 {
 					m.Kex = append(m.Kex, strings.Repeat("x", i+1)+"@example.com")
 				}

@@ -20,6 +20,14 @@ type target struct {
 
 func (t target) String() string { return t.user + "@" + t.addr }
 
+// SplitTarget splits a target of [Dial], for programs that stack the layers by
+// hand: into the user, and the address "host:port" to dial and to look up. The
+// errors are those of Dial; a target without a user is an error, too.
+func SplitTarget(target string) (user, addr string, err error) {
+	t, err := parseTarget(target)
+	return t.user, t.addr, err
+}
+
 // parseTarget reads "[user@]host[:port]" or "ssh://[user@]host[:port]". An IPv6
 // address with a port stands in brackets.
 func parseTarget(s string) (target, error) {
@@ -31,15 +39,17 @@ func parseTarget(s string) (target, error) {
 	case err != nil:
 		return fail("%v", err)
 	case user == "":
-		return fail("it names no user")
+		return fail("the user is missing: write user@host[:port]")
 	case host == "":
-		return fail("it names no host")
+		return fail("the host is missing: write user@host[:port]")
 	case strings.Contains(user, ":") && !isURI(s):
-		return fail("a colon before the host: a password has no place here, and in the name of a user it is written %%3A, in an ssh:// URI")
-	case !safe(user, unsafeUser) || strings.Contains(user, " -") || strings.TrimSpace(user) != user || strings.HasSuffix(user, `\`) || !safe(host, unsafeHost):
-		// Names end up in logs, in known_hosts and perhaps in somebody's
-		// command line; nothing that is right has these characters.
-		return fail("control, quoting and shell characters are not allowed")
+		return fail("a colon stands before the host: a password has no place here, and a user with a colon is written with %%3A in an ssh:// URI")
+	// Names end up in logs, in known_hosts and perhaps in somebody's command line.
+	// No right name has these characters.
+	case !safe(user, unsafeUser) || strings.Contains(user, " -") || strings.TrimSpace(user) != user || strings.HasSuffix(user, `\`):
+		return fail("the user %q is not allowed: %s", user, unsafeNames)
+	case !safe(host, unsafeHost):
+		return fail("the host %q is not allowed: %s", host, unsafeNames)
 	case strings.ContainsAny(host, ":%") && !isIP(host):
 		return fail("%q is not an IPv6 address", host)
 	}
@@ -50,7 +60,7 @@ func parseTarget(s string) (target, error) {
 	return target{user: user, addr: net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
 }
 
-// hidePassword blots out what may be a password, where none belongs.
+// hidePassword blots out a possible password, which has no place in a target.
 func hidePassword(s string) string {
 	user, rest := s, ""
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
@@ -69,7 +79,7 @@ func splitTarget(s string) (user, host, port string, err error) {
 	if isURI(s) {
 		u, err := url.Parse(s)
 		if err != nil {
-			return "", "", "", errors.New("not a URI") // url's error would repeat it raw
+			return "", "", "", errors.New("not a URI") // url's error would repeat the target raw
 		}
 		if _, has := u.User.Password(); has {
 			return "", "", "", errors.New("a password does not belong in a URI")
@@ -111,15 +121,18 @@ func isIP(host string) bool {
 	return err == nil
 }
 
-// What OpenSSH's client refuses in the name of a user, and the tokens that it
-// would expand; and what no host is called.
+// The characters that OpenSSH's client refuses in the name of a user, or would
+// expand as tokens; and characters of no host's name.
 const (
 	unsafe     = "'`\";&<>|(){},"
 	unsafeUser = unsafe + "%"
 	unsafeHost = unsafe + " $\\[]*?!/@"
 )
 
-// safe tells whether a name is printable, has none of those characters, and
+// unsafeNames tells the reader of an error how the names of users and hosts look.
+const unsafeNames = `a name has no control, quoting or shell characters, no space at an end, and no "-" at the beginning of a word`
+
+// safe reports whether a name is printable, has none of those characters, and
 // cannot be taken for an option.
 func safe(name, not string) bool {
 	return !strings.HasPrefix(name, "-") && !strings.ContainsFunc(name, func(r rune) bool {

@@ -48,8 +48,9 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// H11, for the two forms of a target. No process is ever started here: what is
-// refused might get into a command line of a ProxyCommand, or into a log.
+// H11: a user or host that is dangerous in a shell is refused, in both forms of a
+// target. Dial starts no process, but a caller may put a target into the command
+// line of a ProxyCommand, or into a log.
 func TestTargetsThatAreNone(t *testing.T) {
 	bad := map[string][]string{
 		"no user":        {"host", "host:22", "@host", "[::1]:22", "::1", "ssh://host", "ssh://@host", ""},
@@ -97,7 +98,7 @@ func TestTargetsThatAreNone(t *testing.T) {
 	}
 }
 
-// An error of a target must not show a password that somebody has put there.
+// An error about a target must not show a password in the target.
 func TestPasswordOfATargetIsNotRepeated(t *testing.T) {
 	for _, in := range []string{
 		"ssh://u:hunter2@h", "u:hunter2@h", "ssh://u:hunter2@x@h", "ssh://u:hunter2%zz@h", "http://u:hunter2@h:22", "u:hunter2@h:22",
@@ -123,7 +124,7 @@ func FuzzTarget(f *testing.F) {
 			require.NotEqual(t, byte('-'), part[0])
 			require.False(t, strings.ContainsAny(part, "\x00\n\r\t\x1b"+not), "%q", part)
 		}
-		// The name of a target that was understood means the same again.
+		// The name of a parsed target parses to the same target again.
 		name := got.user + "@" + got.addr
 		if strings.Contains(got.user, ":") {
 			name = (&url.URL{Scheme: "ssh", User: url.User(got.user), Host: got.addr}).String()

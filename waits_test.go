@@ -22,7 +22,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// waits are all calls of this package that can wait. See waittest.
+// waits are all calls of this package that can wait, see package waittest.
 var waits = waittest.Calls{
 	"Dial, for the connection below": dials(func(c *nacre.Config, _ *deaf) {
 		c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -110,10 +110,11 @@ var waits = waittest.Calls{
 	"outputPipe.WriteTo":             piped(func(p *pipes3) error { _, err := p.stdout.(io.WriterTo).WriteTo(io.Discard); return err }),
 }
 
-// C21
+// C21: the end of a context, a Close or a lost connection ends every wait.
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
-// dials has Dial wait. A loss that Dial would notice is one that ends it.
+// dials has Dial wait. lost is the error of a lost connection, and nil where Dial
+// would not notice the loss.
 func dials(change func(c *nacre.Config, d *deaf), lost error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		s := sshtest.NewServer(t, &sshtest.Options{InMemory: true})
@@ -139,7 +140,7 @@ func dials(change func(c *nacre.Config, d *deaf), lost error) waittest.Call {
 	}
 }
 
-// quiet is a client whose server has gone deaf, or goes on if it has not.
+// quiet is a client whose server can be made deaf.
 type quiet struct {
 	*nacre.Client
 	server *sshtest.Server
@@ -167,7 +168,7 @@ func (q *quiet) blocked(do func(ctx context.Context) error) waittest.Blocked {
 	}}
 }
 
-// asks has do wait for an answer.
+// asks makes do wait for an answer.
 func asks(do func(c *nacre.Client, ctx context.Context) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		q := newQuiet(t)
@@ -176,7 +177,7 @@ func asks(do func(c *nacre.Client, ctx context.Context) error) waittest.Call {
 	}
 }
 
-// runs has do wait for a command.
+// runs makes do wait for a command.
 func runs(do func(cmd *nacre.Cmd) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		q := newQuiet(t)
@@ -192,7 +193,7 @@ func runs(do func(cmd *nacre.Cmd) error) waittest.Call {
 	}
 }
 
-// neverReader is an input that never comes, and ends with its command.
+// neverReader is an input without bytes, ending with its command.
 type neverReader struct{ cmd *nacre.Cmd }
 
 func (n neverReader) Read([]byte) (int, error) {
@@ -235,7 +236,7 @@ func (p *pipes3) close() {
 	p.stderr.Close()
 }
 
-// pipes has do wait for a Start that does not come, or does not succeed.
+// pipes makes do wait for a Start that never comes, or fails.
 func pipes(do func(p *pipes3) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		q := newQuiet(t)
@@ -257,7 +258,7 @@ func pipes(do func(p *pipes3) error) waittest.Call {
 	}
 }
 
-// piped has do wait for the command at the other end of the pipes. The end of
+// piped makes do wait for the command at the other end of the pipes. The end of
 // the context ends the session, and Wait says why.
 func piped(do func(p *pipes3) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
@@ -280,7 +281,7 @@ func piped(do func(p *pipes3) error) waittest.Call {
 	}
 }
 
-// A Cancel that never returns does not keep the session, nor Wait.
+// A Cancel that never returns holds up neither the session's end nor Wait.
 func TestCancelThatDoesNotReturn(t *testing.T) {
 	for delay, takes := range map[time.Duration]time.Duration{
 		-1:        50 * time.Millisecond,
@@ -302,7 +303,7 @@ func TestCancelThatDoesNotReturn(t *testing.T) {
 	}
 }
 
-// Neither a timer nor a context that lives on holds a client that was closed.
+// A closed client is not held by a timer, nor by a context that lives on.
 func TestNothingHoldsAClientThatWasClosed(t *testing.T) {
 	s := sshtest.NewServer(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

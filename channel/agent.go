@@ -8,28 +8,26 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// What OpenSSH calls the forwarding of an agent.
+// requestAgent and agentChannel are OpenSSH's names for the forwarding of an agent.
 const (
 	requestAgent = "auth-agent-req@openssh.com"
 	agentChannel = "auth-agent@openssh.com"
 )
 
-// maxAgentChannels bounds the connections to the agent that the server has at
-// once through one session.
+// maxAgentChannels bounds the server's connections to the agent through a session.
 const maxAgentChannels = 16
 
-// ForwardAgent offers an agent to what runs in the session: until the session
-// ends, the server may open connections to it, up to 16 at once, and dial makes
-// each of them, with a context that ends with the session. Whoever controls the
-// server can have the agent sign meanwhile, for logins anywhere; so forward it to
-// servers only that are as good as this machine, and see identity.Forwarded of
-// this module for how an agent keeps some keys to itself.
+// ForwardAgent offers an agent to the programs in the session: until the session ends, the
+// server may open connections to the agent, up to 16 at once. dial makes each of them, with a
+// context that ends with the session. Whoever controls the server can have the agent sign
+// meanwhile, for logins anywhere: forward an agent only to a server as trustworthy as this
+// machine. identity.Forwarded of this module tells how an agent keeps some keys to itself.
 //
-// It comes before Start, and has no answer: OpenSSH's server grants it once in a
-// connection, refuses it to further sessions, and lets these have the agent all
-// the same. A server that does not allow it leaves the command without an agent.
-// If several sessions of a connection forward one, the server's connections go to
-// the one that was last, for they do not tell to which they belong.
+// Call ForwardAgent before Start. The request has no answer: OpenSSH's server grants the first
+// request on a connection, refuses those of further sessions, and lets these sessions use the
+// agent all the same. A server that allows no agent leaves the command without. If several
+// sessions of a connection forward an agent, the server's connections go to the agent of the
+// last session, since the server does not tell the sessions apart.
 func (s *Session) ForwardAgent(ctx context.Context, dial func(ctx context.Context) (net.Conn, error)) error {
 	f := &agentForwarding{dial: dial, places: make(chan struct{}, maxAgentChannels)}
 	var end context.CancelFunc
@@ -51,7 +49,7 @@ func (s *Session) ForwardAgent(ctx context.Context, dial func(ctx context.Contex
 	return nil
 }
 
-// tell sends a request without an answer that has to come before Start.
+// tell sends a request that has no answer and must come before Start.
 func (s *Session) tell(ctx context.Context, what, name string) error {
 	if err := s.sending.take(ctx); err != nil {
 		return wrap(what, err)
@@ -68,11 +66,11 @@ func (s *Session) tell(ctx context.Context, what, name string) error {
 type agentForwarding struct {
 	dial    func(ctx context.Context) (net.Conn, error)
 	session context.Context // ends with the session
-	places  chan struct{}   // has one for each connection
+	places  chan struct{}   // has an element for each connection
 }
 
-// handleOpen serves one connection of the server's. What is wrong with the agent
-// is none of the server's business.
+// handleOpen serves a connection of the server's. An error of the agent stays on this side: the
+// server learns only of the refusal.
 func (f *agentForwarding) handleOpen(ctx context.Context, o *connection.Open) {
 	select {
 	case f.places <- struct{}{}:
@@ -103,7 +101,7 @@ func (f *agentForwarding) handleOpen(ctx context.Context, o *connection.Open) {
 		ch.Close()
 		agent.Close()
 	}()
-	_ = ch.Stderr().Close() // nothing belongs there, and it must not fill the window
+	_ = ch.Stderr().Close() // nothing belongs there, and no data there may fill the window
 	relay(ch, agent)
 }
 

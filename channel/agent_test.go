@@ -62,7 +62,7 @@ func (p *peer) refusesAgent() uint32 {
 	return m.Reason
 }
 
-// A15
+// A15: the server reaches the agent while the session lasts, and no longer.
 func TestAgentIsForwardedWhileTheSessionLasts(t *testing.T) {
 	for name, end := range map[string]func(p *peer, s *channel.Session, id uint32){
 		"closed by us":         func(_ *peer, s *channel.Session, _ uint32) { s.Close() },
@@ -120,7 +120,7 @@ func TestConnectionToTheAgentEndsWithEitherSide(t *testing.T) {
 	})
 }
 
-// A15
+// A15: the connections to the agent are bounded.
 func TestConnectionsToTheAgentAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -146,7 +146,7 @@ func TestAgentThatCannotBeReachedIsNotExplainedToTheServer(t *testing.T) {
 	})
 }
 
-// A15
+// A15: a flood beside the agent's data is dropped.
 func TestFloodBesideTheAgentIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

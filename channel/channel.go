@@ -1,14 +1,13 @@
-// Package channel has the kinds of channel that SSH is used for, on top of
-// package connection: sessions that run commands, shells and subsystems (RFC
-// 4254 section 6), and forwarded TCP ports and Unix sockets (RFC 4254 section
-// 7, OpenSSH PROTOCOL section 2.4) as [net.Conn] and [net.Listener].
+// Package channel has the common kinds of SSH channel, on top of package connection: sessions
+// that run commands, shells and subsystems (RFC 4254 section 6), and forwarded TCP ports and
+// Unix sockets (RFC 4254 section 7, OpenSSH PROTOCOL section 2.4) as [net.Conn] and
+// [net.Listener].
 //
-// It uses nothing of connection that is not exported, so a channel type of
-// one's own is written in the same way, beside it.
+// Only exported names of package connection are used here: a program writes a channel type of
+// its own in the same way, beside this package.
 //
-// Programs that want os/exec's words use Cmd of the nacre package; this one is
-// for those who hold a [connection.Conn], or who need a request more than Cmd
-// makes.
+// Programs that want os/exec's words use Cmd of package nacre. This package is for programs
+// that hold a [connection.Conn], or need requests that Cmd does not make.
 package channel
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// A refusal of the server is wrapped with what was asked for, so that
-// errors.As finds the *connection.OpenError or *connection.RequestError.
+// wrap adds the purpose to an error. errors.As still finds the *connection.OpenError or
+// *connection.RequestError of a refusal.
 func wrap(what string, err error) error {
 	if err == nil {
 		return nil

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -11,8 +12,8 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// Names of the channel types of forwarding: RFC 4254 section 7 and OpenSSH
-// PROTOCOL section 2.4.
+// These are the names of the channel types and requests of forwarding: RFC 4254 section 7 and
+// OpenSSH PROTOCOL section 2.4.
 const (
 	directTCPIP       = "direct-tcpip"
 	directUnix        = "direct-streamlocal@openssh.com"
@@ -32,13 +33,13 @@ type tcpipMsg struct {
 	OriginPort uint32
 }
 
-// Dial has the server connect to an address and returns the connection. The
-// network is "tcp", "tcp4" or "tcp6" with a "host:port", which the server
-// resolves, or "unix" with a path on the server.
+// Dial has the server connect to an address and returns the connection. The network is "tcp",
+// "tcp4" or "tcp6" with a "host:port", which the server resolves, or "unix" with a path on the
+// server.
 //
-// A refusal is a [*connection.OpenError]. When ctx ends, its error is returned;
-// once Dial has returned, ctx has no effect. The connection has deadlines and
-// CloseWrite, its RemoteAddr is the address that was dialled.
+// A refusal is a [*connection.OpenError]. When ctx ends, its errors are returned; once Dial has
+// returned, ctx has no effect. The connection has deadlines and CloseWrite, and its RemoteAddr
+// is the address that was dialled.
 func Dial(ctx context.Context, c *connection.Conn, network, addr string) (net.Conn, error) {
 	what := fmt.Sprintf("dial %s %q", network, addr)
 	if network == "unix" {
@@ -55,10 +56,9 @@ func Dial(ctx context.Context, c *connection.Conn, network, addr string) (net.Co
 		return nil, wrap(what, err)
 	}
 	if port == 0 {
-		return nil, wrap(what, fmt.Errorf("port 0"))
+		return nil, wrap(what, errors.New("port 0 cannot be dialled"))
 	}
-	// The originator is this process, which has no address that would mean
-	// anything to the server.
+	// The originator is this process, whose address would mean nothing to the server.
 	origin := tcpAddr("127.0.0.1", 0)
 	extra := ssh.Marshal(tcpipMsg{Host: host, Port: port, OriginHost: "127.0.0.1"})
 	return dial(ctx, c, what, directTCPIP, extra, origin, tcpAddr(host, port))
@@ -78,8 +78,8 @@ type conn struct {
 	local, remote net.Addr
 }
 
-// newConn closes the channel's second stream: forwarded connections have none,
-// and what a server sends there anyway would hold window.
+// newConn closes the channel's second stream: forwarded connections have none, and data that a
+// server sends there anyway would hold window.
 func newConn(ch *connection.Channel, local, remote net.Addr) *conn {
 	ch.Stderr().Close()
 	return &conn{Channel: ch, local: local, remote: remote}

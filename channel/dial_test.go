@@ -44,8 +44,8 @@ func TestDial(t *testing.T) {
 				dialled := async(func() (net.Conn, error) { return channel.Dial(t.Context(), c, test.network, test.addr) })
 				m := expect[openMsg](p)
 				require.Equal(t, test.typ, m.Type)
-				require.Equal(t, test.extra, string(m.Extra))
-				p.send(confirmMsg{m.Sender, theirID, 1 << 20, 32 << 10})
+				require.Equal(t, test.extra, string(m.Payload))
+				p.send(confirmMsg{m.Sender, theirID, 1 << 20, 32 << 10, nil})
 				got := <-dialled
 				require.NoError(t, got.err)
 				require.Equal(t, test.addr, got.value.RemoteAddr().String())
@@ -120,13 +120,13 @@ func TestEndOfTheContextOfDial(t *testing.T) {
 		_, err := channel.Dial(ctx, c, "tcp", "h:1")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		p.confirm()
-		expect[closeMsg](p) // nobody wants it any more
+		expect[closeMsg](p) // nobody wants the channel any more
 	})
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		conn, _ := forwarded(ctx, t, c, p)
-		cancel() // means nothing to what was dialled
+		cancel() // no effect on a connection already dialled
 		synctest.Wait()
 		_, err := io.WriteString(conn, "x")
 		require.NoError(t, err)
@@ -144,8 +144,8 @@ func forwarded(ctx context.Context, t *testing.T, c *connection.Conn, p *peer) (
 	return got.value, id
 }
 
-// C9: forwarded connections have no second stream: what a server sends there takes
-// no window from the first one.
+// C9: forwarded connections have no second stream: data that a server sends there takes no
+// window from the first stream.
 func TestExtendedDataDoesNotStallAForwardedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

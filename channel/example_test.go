@@ -16,8 +16,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// connect returns a connection to a server that is there for the example, and
-// what ends both.
+// connect returns a connection to a server of the example, and a function to end both.
 func connect(ctx context.Context) (*connection.Conn, func()) {
 	server, err := sshtest.StartServer(nil)
 	if err != nil {
@@ -47,7 +46,7 @@ func ExampleNewSession() {
 		log.Fatal(err)
 	}
 	defer session.Close()
-	session.Stderr().Close() // not wanted, so it must not fill the window
+	session.Stderr().Close() // unwanted, so it must not fill the window
 	if err := session.Start(ctx, "wc -c"); err != nil {
 		log.Fatal(err)
 	}
@@ -64,7 +63,7 @@ func ExampleNewSession() {
 	// <nil>
 }
 
-// How a command ended, and that it ended at all.
+// Wait tells how a command ended, and whether it ended at all.
 func ExampleSession_Wait() {
 	ctx := context.Background()
 	conn, end := connect(ctx)
@@ -90,7 +89,7 @@ func ExampleSession_Wait() {
 	// Output: status 3
 }
 
-// A connection from the server to a place that only the server can reach.
+// Dial makes a connection from the server to a place that only the server can reach.
 func ExampleDial() {
 	ctx := context.Background()
 	conn, end := connect(ctx)

@@ -6,17 +6,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// An ExitError is a command that did not end with status 0.
+// ExitError is the end of a command with another status than 0, or by a signal. The text has no
+// prefix, as in os/exec: the command has failed, and not this package.
 type ExitError struct {
 	// Status is the exit status, or -1 if a signal ended the command.
 	Status int
 	// Signal is the signal that ended the command, without "SIG"; else empty.
 	Signal ssh.Signal
-	// Message is the server's explanation of the signal, cut to 1 KiB. It is
-	// the server's text: not safe for a terminal.
+	// Message is the server's explanation of the signal, cut to 1 KiB: a text of the server,
+	// not safe for a terminal.
 	Message string
-	// Stderr is the end of what the command wrote to its standard error, where
-	// the caller collected it, as Cmd.Output does.
+	// Stderr is the end of the command's standard error, if the caller collected it, as
+	// Cmd.Output does.
 	Stderr []byte
 }
 
@@ -31,13 +32,13 @@ func (e *ExitError) Error() string {
 	}
 }
 
-// Bounds of the server's text in an exit-signal, in bytes.
+// maxSignal and maxMessage bound the server's text in an exit-signal, in bytes.
 const (
 	maxSignal  = 64
 	maxMessage = 1024
 )
 
-// parseExitStatus reads RFC 4254 section 6.10. A malformed one counts as none.
+// parseExitStatus reads RFC 4254 section 6.10. A malformed status counts as none.
 func parseExitStatus(payload []byte) *ExitError {
 	var m struct{ Status uint32 }
 	if ssh.Unmarshal(payload, &m) != nil {

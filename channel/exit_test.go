@@ -24,14 +24,14 @@ func signal(payload string) requestMsg {
 	return requestMsg{Name: "exit-signal", Payload: []byte(payload)}
 }
 
-// C15
+// C15: the end of a command is known whatever else the server sends.
 func TestHowACommandEnds(t *testing.T) {
 	long := strings.Repeat("m", 200<<10)
 	killed := &channel.ExitError{Status: -1, Signal: ssh.SIGKILL}
 	three := &channel.ExitError{Status: 3}
 	for name, test := range map[string]struct {
 		ends []requestMsg
-		want error // nil: it ended well
+		want error // nil: a good end
 	}{
 		"0":                       {[]requestMsg{status("\x00\x00\x00\x00")}, nil},
 		"1":                       {[]requestMsg{status("\x00\x00\x00\x01")}, &channel.ExitError{Status: 1}},
@@ -59,7 +59,7 @@ func TestHowACommandEnds(t *testing.T) {
 		},
 		"long texts": {
 			[]requestMsg{signal(str(long) + "\x00" + str(long) + str(long))},
-			channel.ErrNoExitStatus, // beyond what waits for a handler: refused
+			channel.ErrNoExitStatus, // beyond the queue of a handler: refused
 		},
 		"long message": {
 			[]requestMsg{signal(str(strings.Repeat("S", 1000)) + "\x00" + str(long) + str(""))},
@@ -112,7 +112,7 @@ func ends(t *testing.T, order string, requests []requestMsg, want error) {
 	require.Equal(t, "err", readAll(t, s.Stderr()))
 }
 
-// C15
+// C15: a flood of exit signals counts as one signal.
 func TestEveryExitSignalOfAFloodIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -138,7 +138,7 @@ func TestExitRequestsAreAnsweredWhenAsked(t *testing.T) {
 	})
 }
 
-// C14
+// C14: a session without an exit status has not ended well.
 func TestNoExitStatus(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(p *peer, id uint32)
@@ -201,8 +201,8 @@ func TestExitErrorSaysHow(t *testing.T) {
 	}
 }
 
-// After EOF there is nothing that could be missing: a host that is going down,
-// say, tells its status and has no time to close the channel.
+// After EOF nothing can be missing: a host that shuts down, say, tells its status and has no
+// time to close the channel.
 func TestStatusAndEOFBeforeTheConnectionWasLostAreEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []uint32{0, 5} {
@@ -221,7 +221,7 @@ func TestStatusAndEOFBeforeTheConnectionWasLostAreEnough(t *testing.T) {
 	})
 }
 
-// C8: unless it has sent more behind the EOF, which nobody can read.
+// C8: data behind EOF is missing, since nobody can read it.
 func TestDataAfterEOFAreMissing(t *testing.T) {
 	for name, end := range map[string]func(p *peer, id uint32){
 		"channel closed":  func(p *peer, id uint32) { p.send(closeMsg{id}) },
@@ -242,9 +242,8 @@ func TestDataAfterEOFAreMissing(t *testing.T) {
 	}
 }
 
-// The first answer may be that of the end: paramiko's server, which is
-// threaded, can run a short command and close the channel before it says that
-// it will run it.
+// The first answer may be CLOSE: paramiko's threaded server can run a short command and close
+// the channel before answering the request.
 func TestStartOfACommandThatHasEndedAlready(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

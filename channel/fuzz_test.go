@@ -18,10 +18,9 @@ import (
 	"github.com/nacre-ssh/nacre/channel"
 )
 
-// FuzzSession has a byte string say how a command ends: requests of any name
-// and payload, data, EOF, CLOSE and a lost connection, each behind a byte that
-// says which. It ends well only with a status of 0 that is whole, and what was
-// sent is read.
+// FuzzSession has a byte string script the end of a command: requests of any name and payload,
+// data, EOF, CLOSE and a lost connection, each chosen by a byte. A good end needs a complete
+// status of 0 and all data read.
 func FuzzSession(f *testing.F) {
 	status := func(n byte) []byte { return []byte{0, 4, 0, 0, 0, n} }
 	f.Add(append(status(0), 4, 5))
@@ -41,7 +40,7 @@ func fuzzSession(t *testing.T, script []byte) {
 	c, p := start(t)
 	defer c.Close()
 	s, id := p.command(c)
-	var first []byte // status that is whole, or payload of a signal that may be
+	var first []byte // a complete status, or the payload of a signal
 	var out []byte
 	open, eof, status := true, false, false
 	for open && len(script) > 0 {
@@ -115,8 +114,8 @@ func fuzzSession(t *testing.T, script []byte) {
 	require.True(t, bytes.Equal(out, got))
 }
 
-// FuzzForwarded opens a forwarded connection with any data about it. The
-// listener takes those that came to its address and port.
+// FuzzForwarded opens a forwarded connection with any extra data. The listener takes the
+// connections to its address and port.
 func FuzzForwarded(f *testing.F) {
 	f.Add(forwardedExtra("127.0.0.1", 4022))
 	f.Add(forwardedExtra("localhost", 4022)[:20])

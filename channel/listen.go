@@ -20,24 +20,23 @@ const cancelGrace = 50 * time.Millisecond
 // backlog bounds the connections that wait for Accept; more are refused.
 const backlog = 128
 
-// forwardMsg asks for a forwarding, and ends it: RFC 4254 section 7.1.
+// forwardMsg asks for a forwarding, or ends a forwarding: RFC 4254 section 7.1.
 type forwardMsg struct {
 	Host string
 	Port uint32
 }
 
-// Listen has the server listen on an address and returns the listener. The
-// network is "tcp", "tcp4" or "tcp6" with a "host:port": port 0 lets the server
-// choose, which Addr then tells; an empty host is all addresses, if the server
-// allows it, and "localhost" only the loopback ones. Or it is "unix" with a path
-// on the server.
+// Listen has the server listen on an address and returns the listener. The network is "tcp",
+// "tcp4" or "tcp6" with a "host:port", or "unix" with a path on the server. Port 0 lets the
+// server choose, and Addr tells the choice. An empty host means all addresses, if the server
+// allows that, and "localhost" only the loopback addresses.
 //
-// A refusal is a [*connection.RequestError]. When ctx ends, its error is
-// returned and the forwarding, should the server still grant it, cancelled;
-// once Listen has returned, ctx has no effect.
+// A refusal is a [*connection.RequestError]. When ctx ends, its errors are returned, and the
+// forwarding is cancelled should the server still grant it; once Listen has returned, ctx has
+// no effect.
 //
-// Up to 128 connections wait for Accept, further ones are refused; nothing
-// else waits for it. Close does not wait for the server.
+// Up to 128 connections wait for Accept, further connections are refused. No other channel is
+// held up by waiting connections. Close does not wait for the server.
 func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.Listener, error) {
 	what := fmt.Sprintf("listen on %s %q", network, addr)
 	l := &listener{
@@ -72,30 +71,30 @@ func Listen(ctx context.Context, c *connection.Conn, network, addr string) (net.
 	return l, nil
 }
 
-// listener is one forwarding that the server has set up for us.
+// listener is a forwarding that the server has set up for us.
 type listener struct {
 	c       *connection.Conn
 	host    string // as requested; the path of a Unix socket
 	port    uint32 // if anyPort, settled when bound is closed
 	anyPort bool   // the server is to choose
 	unix    bool
-	cancel  string // the request that ends the forwarding
+	cancel  string // the request to end the forwarding
 	remove  func() // of the handler
 
 	bound  chan struct{} // closed when the server has granted the forwarding
-	places chan struct{} // has one for each connection that is in conns, or on the way
+	places chan struct{} // has an element for each connection that is in conns, or on the way
 	conns  chan *conn
 	once   sync.Once
 	closed chan struct{}
 
-	// mu makes queueing a connection and closing the listener exclude one
-	// another: none is queued that nobody would close.
+	// mu makes queueing a connection and closing the listener exclude one another, so that no
+	// connection is queued after the close.
 	mu sync.Mutex
 }
 
-// bind waits for the server's answer, which has the port if we left it open.
-// An answer that comes after the end of ctx is not lost: the forwarding would
-// stay for as long as the connection lives.
+// bind waits for the server's answer, and takes the port from the answer if the server chose
+// the port. A grant after the end of ctx is cancelled: otherwise the forwarding would last as
+// long as the connection.
 func (l *listener) bind(ctx context.Context, pending *connection.Pending) error {
 	reply, err := pending.Wait(ctx)
 	if ctx.Err() != nil && err != nil {
@@ -124,13 +123,13 @@ func (l *listener) settle(reply []byte) error {
 	}
 	var m struct{ Port uint32 }
 	if err := ssh.Unmarshal(reply, &m); err != nil || m.Port == 0 || m.Port > 65535 {
-		return fmt.Errorf("the server did not say which port it has chosen")
+		return fmt.Errorf("the server's answer names no valid port")
 	}
 	l.port = m.Port
 	return nil
 }
 
-// payload is what identifies the forwarding in requests about it.
+// payload identifies the forwarding in requests.
 func (l *listener) payload() []byte {
 	if l.unix {
 		return ssh.Marshal(struct{ Path string }{l.host})
@@ -138,20 +137,20 @@ func (l *listener) payload() []byte {
 	return ssh.Marshal(forwardMsg{l.host, l.port})
 }
 
-// sendCancel does not wait for an answer that would change nothing.
+// sendCancel does not wait for the answer, which would change nothing.
 func (l *listener) sendCancel() {
 	ctx, stop := context.WithTimeout(context.Background(), cancelGrace)
 	defer stop()
 	_, _ = l.c.SendRequest(ctx, l.cancel, false, l.payload())
 }
 
-// handleOpen takes the connections of this listener and leaves all others to
-// the next one. It waits for the answer of Listen: the first connection may
-// overtake the goroutine that gets it.
+// handleOpen takes the connections of this listener and leaves all others to the next handler.
+// handleOpen waits for the answer to Listen: the first connection may overtake the goroutine in
+// Listen.
 func (l *listener) handleOpen(ctx context.Context, o *connection.Open) {
 	if !l.anyPort {
 		if _, ok := l.match(o.ExtraData()); !ok {
-			return // without waiting: it may be that of an older listener
+			return // without waiting: an older listener may be meant
 		}
 	}
 	select {
@@ -191,8 +190,7 @@ func (l *listener) queue(conn *conn) {
 	}
 }
 
-// match tells whether a forwarded connection is this listener's, and where it
-// comes from.
+// match reports whether a forwarded connection is for this listener, and the connection's origin.
 func (l *listener) match(extra []byte) (remote net.Addr, ok bool) {
 	if l.unix {
 		var m struct{ Path, Reserved string }
@@ -206,10 +204,9 @@ func (l *listener) match(extra []byte) (remote net.Addr, ok bool) {
 	return tcpAddr(m.OriginHost, m.OriginPort), true
 }
 
-// sameHost compares the address that a connection came to with the one that we
-// asked the server to listen on. It may be spelt in another way ("127.0.0.1" for
-// "localhost"), and where we gave no address, but all of them or a name, it may
-// be whichever was connected: RFC 4254 section 7.2.
+// sameHost compares the address that a connection came to with the address of our request. The
+// server may spell the address in another way ("127.0.0.1" for "localhost"). If we asked for
+// all addresses or for a name, any address may be the right one: RFC 4254 section 7.2.
 func sameHost(theirs, ours string) bool {
 	kind := bindKind(ours)
 	if strings.EqualFold(theirs, ours) || kind != 0 && kind == bindKind(theirs) {
@@ -219,8 +216,8 @@ func sameHost(theirs, ours string) bool {
 	return (kind == 'a' || named) && net.ParseIP(theirs) != nil
 }
 
-// bindKind sorts the addresses that have several spellings, RFC 4254 section
-// 7.1: 'a' for all addresses, 'l' for the loopback ones.
+// bindKind sorts the addresses with several spellings, RFC 4254 section 7.1: 'a' for all
+// addresses, 'l' for the loopback addresses.
 func bindKind(host string) byte {
 	ip := net.ParseIP(host)
 	switch {
@@ -254,8 +251,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	return nil, wrap("accept", net.ErrClosed)
 }
 
-// Close ends the forwarding. Connections that wait for Accept are closed, those
-// that were accepted live on. It is idempotent.
+// Close ends the forwarding. Connections that wait for Accept are closed, accepted connections
+// live on. Further calls return nil.
 func (l *listener) Close() error {
 	if l.stop() {
 		l.sendCancel()
@@ -263,7 +260,7 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// stop ends this side of the forwarding, and tells whether it was the first to.
+// stop ends this side of the forwarding, and returns true for the first call.
 func (l *listener) stop() (first bool) {
 	l.once.Do(func() {
 		first = true
@@ -284,7 +281,7 @@ func (l *listener) stop() (first bool) {
 	return first
 }
 
-// Addr is the address that the server listens on, as far as it told.
+// Addr returns the address that the server listens on, as far as the server has told.
 func (l *listener) Addr() net.Addr {
 	if l.unix {
 		return unixAddr(l.host)

@@ -17,7 +17,7 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// listen has the client listen, and grants it.
+// listen has the client listen, and grants the forwarding.
 func (p *peer) listen(c *connection.Conn, network, addr string, reply []byte) net.Listener {
 	p.t.Helper()
 	listening := async(func() (net.Listener, error) { return channel.Listen(context.Background(), c, network, addr) })
@@ -47,7 +47,7 @@ func TestListen(t *testing.T) {
 		request       string
 		payload       string
 		cancel        string
-		bound         string // what Addr says
+		bound         string // the result of Addr
 		cancelled     string
 	}{
 		"port": {
@@ -95,11 +95,11 @@ func TestListenThatFails(t *testing.T) {
 		text   string
 	}{
 		"refused":       {requestFailureMsg{}, `"tcpip-forward" refused`},
-		"without port":  {requestSuccessMsg{}, "which port"},
-		"port cut":      {requestSuccessMsg{u32(80)[:3]}, "which port"},
-		"port too long": {requestSuccessMsg{append(u32(80), 0)}, "which port"},
-		"port 0":        {requestSuccessMsg{u32(0)}, "which port"},
-		"port 65536":    {requestSuccessMsg{u32(65536)}, "which port"},
+		"without port":  {requestSuccessMsg{}, "no valid port"},
+		"port cut":      {requestSuccessMsg{u32(80)[:3]}, "no valid port"},
+		"port too long": {requestSuccessMsg{append(u32(80), 0)}, "no valid port"},
+		"port 0":        {requestSuccessMsg{u32(0)}, "no valid port"},
+		"port 65536":    {requestSuccessMsg{u32(65536)}, "no valid port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -146,25 +146,25 @@ func TestFirstForwardedConnectionIsDelivered(t *testing.T) {
 	}
 }
 
-// C12
+// C12: opens without a listener are refused.
 func TestOpensThatNobodyAskedFor(t *testing.T) {
 	good := string(forwardedExtra("127.0.0.1", 80))
 	for name, m := range map[string]openMsg{
-		"other port":         {Type: "forwarded-tcpip", Extra: forwardedExtra("127.0.0.1", 81)},
-		"port beyond 16 bit": {Type: "forwarded-tcpip", Extra: forwardedExtra("127.0.0.1", 65536+80)},
-		"other host":         {Type: "forwarded-tcpip", Extra: forwardedExtra("192.0.2.1", 80)},
-		"all addresses":      {Type: "forwarded-tcpip", Extra: forwardedExtra("", 80)},
-		"name":               {Type: "forwarded-tcpip", Extra: forwardedExtra("127.0.0.1.example.com", 80)},
+		"other port":         {Type: "forwarded-tcpip", Payload: forwardedExtra("127.0.0.1", 81)},
+		"port beyond 16 bit": {Type: "forwarded-tcpip", Payload: forwardedExtra("127.0.0.1", 65536+80)},
+		"other host":         {Type: "forwarded-tcpip", Payload: forwardedExtra("192.0.2.1", 80)},
+		"all addresses":      {Type: "forwarded-tcpip", Payload: forwardedExtra("", 80)},
+		"name":               {Type: "forwarded-tcpip", Payload: forwardedExtra("127.0.0.1.example.com", 80)},
 		"no extra data":      {Type: "forwarded-tcpip"},
-		"cut":                {Type: "forwarded-tcpip", Extra: []byte(good[:len(good)-1])},
-		"too long":           {Type: "forwarded-tcpip", Extra: []byte(good + "\x00")},
-		"huge length":        {Type: "forwarded-tcpip", Extra: []byte("\xff\xff\xff\xff" + good[4:])},
-		"origin port": {Type: "forwarded-tcpip", Extra: []byte(str("127.0.0.1") + string(u32(80)) +
+		"cut":                {Type: "forwarded-tcpip", Payload: []byte(good[:len(good)-1])},
+		"too long":           {Type: "forwarded-tcpip", Payload: []byte(good + "\x00")},
+		"huge length":        {Type: "forwarded-tcpip", Payload: []byte("\xff\xff\xff\xff" + good[4:])},
+		"origin port": {Type: "forwarded-tcpip", Payload: []byte(str("127.0.0.1") + string(u32(80)) +
 			str("192.0.2.9") + string(u32(65536)))},
-		"path":           {Type: "forwarded-streamlocal@openssh.com", Extra: []byte(str("127.0.0.1") + str(""))},
-		"direct-tcpip":   {Type: "direct-tcpip", Extra: forwardedExtra("127.0.0.1", 80)},
+		"path":           {Type: "forwarded-streamlocal@openssh.com", Payload: []byte(str("127.0.0.1") + str(""))},
+		"direct-tcpip":   {Type: "direct-tcpip", Payload: forwardedExtra("127.0.0.1", 80)},
 		"session":        {Type: "session"},
-		"x11":            {Type: "x11", Extra: []byte(str("127.0.0.1") + string(u32(80)))},
+		"x11":            {Type: "x11", Payload: []byte(str("127.0.0.1") + string(u32(80)))},
 		"agent":          {Type: "auth-agent@openssh.com"},
 		"a type of text": {Type: "\x1b[0m\n"},
 	} {
@@ -188,7 +188,7 @@ func TestOpensThatNobodyAskedFor(t *testing.T) {
 	}
 }
 
-// C12
+// C12: opens after Close are refused.
 func TestOpensAfterCloseAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -254,7 +254,7 @@ func TestHostsWithSeveralSpellings(t *testing.T) {
 		{"", "127.0.0.1", true}, // all addresses: whichever was connected
 		{"0.0.0.0", "192.0.2.7", true},
 		{"*", "2001:db8::1", true},
-		{"example.com", "192.0.2.7", true}, // a name: whatever it stands for there
+		{"example.com", "192.0.2.7", true}, // a name: any address may belong to the name there
 		{"example.com", "example.net", false},
 		{"", "example.com", false},
 		{"localhost", "", false},
@@ -275,7 +275,7 @@ func TestHostsWithSeveralSpellings(t *testing.T) {
 	}
 }
 
-// C12
+// C12: a full backlog refuses further connections.
 func TestFullBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
@@ -341,7 +341,7 @@ func TestCloseOfAListener(t *testing.T) {
 	})
 }
 
-// The answers to the opens have no room in what waits to be written.
+// The answers to the opens have no room in the outbox.
 func TestCloseOfAListenerWhilePeerDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)

@@ -15,74 +15,28 @@ import (
 
 	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// The messages of RFC 4254, written down once more.
+// The messages of RFC 4254, by short names.
 type (
-	globalRequestMsg struct {
-		Name      string `sshtype:"80"`
-		WantReply bool
-		Payload   []byte `ssh:"rest"`
-	}
-	requestSuccessMsg struct {
-		Payload []byte `sshtype:"81" ssh:"rest"`
-	}
-	requestFailureMsg struct {
-		Rest []byte `sshtype:"82" ssh:"rest"`
-	}
-	openMsg struct {
-		Type      string `sshtype:"90"`
-		Sender    uint32
-		Window    uint32
-		MaxPacket uint32
-		Extra     []byte `ssh:"rest"`
-	}
-	confirmMsg struct {
-		Recipient uint32 `sshtype:"91"`
-		Sender    uint32
-		Window    uint32
-		MaxPacket uint32
-	}
-	openFailureMsg struct {
-		Recipient uint32 `sshtype:"92"`
-		Reason    uint32
-		Message   string
-		Language  string
-	}
-	adjustMsg struct {
-		Recipient uint32 `sshtype:"93"`
-		Bytes     uint32
-	}
-	dataMsg struct {
-		Recipient uint32 `sshtype:"94"`
-		Data      []byte
-	}
-	extendedMsg struct {
-		Recipient uint32 `sshtype:"95"`
-		Code      uint32
-		Data      []byte
-	}
-	eofMsg struct {
-		Recipient uint32 `sshtype:"96"`
-	}
-	closeMsg struct {
-		Recipient uint32 `sshtype:"97"`
-	}
-	requestMsg struct {
-		Recipient uint32 `sshtype:"98"`
-		Name      string
-		WantReply bool
-		Payload   []byte `ssh:"rest"`
-	}
-	successMsg struct {
-		Recipient uint32 `sshtype:"99"`
-	}
-	failureMsg struct {
-		Recipient uint32 `sshtype:"100"`
-	}
+	globalRequestMsg  wire.GlobalRequestMsg
+	requestSuccessMsg wire.RequestSuccessMsg
+	requestFailureMsg wire.RequestFailureMsg
+	openMsg           wire.ChannelOpenMsg
+	confirmMsg        wire.ChannelOpenConfirmMsg
+	openFailureMsg    wire.ChannelOpenFailureMsg
+	adjustMsg         wire.ChannelWindowAdjustMsg
+	dataMsg           wire.ChannelDataMsg
+	extendedMsg       wire.ChannelExtendedDataMsg
+	eofMsg            wire.ChannelEOFMsg
+	closeMsg          wire.ChannelCloseMsg
+	requestMsg        wire.ChannelRequestMsg
+	successMsg        wire.ChannelSuccessMsg
+	failureMsg        wire.ChannelFailureMsg
 )
 
-// packets is one direction of a packet transport in memory.
+// packets is a direction of a packet transport in memory.
 type packets struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -111,7 +65,7 @@ func (q *packets) put(p []byte) error {
 	return nil
 }
 
-// get returns what was put before a failure before the failure.
+// get returns packets put before a failure before the failure.
 func (q *packets) get() ([]byte, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -147,8 +101,8 @@ func (q *packets) length() int {
 	return len(q.queue)
 }
 
-// peer is the server, and says what the test makes it say. Its methods make
-// the connection.Transport of the client, who is at the other end.
+// peer is the server, scripted by the test. Its methods make the connection.Transport of the
+// client at the other end.
 type peer struct {
 	t          *testing.T
 	fromClient *packets
@@ -163,7 +117,7 @@ func (p *peer) Close() error {
 	return nil
 }
 
-// lose ends the transport, once the client has read what was sent.
+// lose ends the transport, once the client has read all packets.
 func (p *peer) lose(err error) {
 	p.toClient.fail(err)
 	p.fromClient.fail(err)
@@ -187,8 +141,8 @@ func (p *peer) send(messages ...any) {
 	}
 }
 
-// expect takes the next packet of the client, which must be a message of type M
-// and has been sent by the time that nothing moves any more.
+// expect takes the next packet of the client, which must be a message of type M, sent by the
+// time of rest in the bubble.
 func expect[M any](p *peer) M {
 	p.t.Helper()
 	synctest.Wait()
@@ -200,7 +154,7 @@ func expect[M any](p *peer) M {
 	return m
 }
 
-// quiet says that the client has sent nothing more.
+// quiet checks that the client has sent nothing more.
 func (p *peer) quiet() {
 	p.t.Helper()
 	synctest.Wait()
@@ -209,11 +163,11 @@ func (p *peer) quiet() {
 
 const theirID = 77 // of every channel that the client opens
 
-// confirm grants the open that the client has sent, and returns its number.
+// confirm grants the client's open, and returns the client's number.
 func (p *peer) confirm() (id uint32) {
 	p.t.Helper()
 	m := expect[openMsg](p)
-	p.send(confirmMsg{m.Sender, theirID, 1 << 20, 32 << 10})
+	p.send(confirmMsg{m.Sender, theirID, 1 << 20, 32 << 10, nil})
 	return m.Sender
 }
 
@@ -253,7 +207,7 @@ func async[V any](f func() (V, error)) <-chan result[V] {
 	return done
 }
 
-// call is async for what only fails.
+// call is async for functions with only an error.
 func call(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

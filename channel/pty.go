@@ -23,9 +23,9 @@ type PTY struct {
 	Modes ssh.TerminalModes
 }
 
-// RequestPTY asks for a pseudo-terminal for what is started next, RFC 4254
-// section 6.2. Whether the server gave one, Start tells. With a
-// terminal there is no standard error: the server sends all as output.
+// RequestPTY asks for a pseudo-terminal for the command to be started, RFC 4254 section 6.2.
+// Start reports whether the server refused. With a terminal there is no standard error: the
+// server sends all as output.
 func (s *Session) RequestPTY(ctx context.Context, pty PTY) error {
 	if pty.Term == "" {
 		pty.Term = "xterm"

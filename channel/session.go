@@ -10,31 +10,30 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// Session is one session channel, RFC 4254 section 6: it runs one command,
-// shell or subsystem. The channel's own methods are its streams: Write and
-// CloseWrite are the command's standard input, Read its standard output,
-// Stderr its standard error. Output that is not wanted must be closed, by
-// CloseRead and Stderr().Close, or it fills the window and stops the command.
+// Session is a session channel, RFC 4254 section 6, and runs a single command, shell or
+// subsystem. The channel's own methods are the command's streams: Write and CloseWrite the
+// standard input, Read the standard output, Stderr the standard error. Close unwanted output by
+// CloseRead and Stderr().Close: unread output fills the window and stops the command.
 //
-// Requests wait for nothing where they need not: Setenv and RequestPTY only
-// send, and Start collects their answers together with its own, so that all of
-// them take one round trip. All methods may be called concurrently, though
-// the order of requests matters to the server.
+// Requests wait no longer than necessary: Setenv and RequestPTY only send, and Start collects
+// their answers together with its own, so that all requests take a single round trip. All
+// methods may be called concurrently, but the order of requests matters to the server.
 type Session struct {
 	*connection.Channel
-	conn *connection.Conn // what it is on
+	conn *connection.Conn // the connection of the channel
 
 	closing context.Context // ends at the beginning of our own Close
 	close   context.CancelFunc
 
-	sending turn       // guards the next two, while a request that will be answered is sent
+	sending turn       // guards the next two, while a request with an answer is sent
 	asked   []question // sent, answer not collected
 	started bool
 
-	collecting turn  // guards the next one, while Started waits for the answers
-	refused    error // what Started has found
+	collecting turn  // guards the next field, while WaitStart waits for the answers
+	refused    error // the refusal that WaitStart has found
 
 	mu   sync.Mutex // guards exit
 	exit *ExitError // the first exit-status or exit-signal; nil: none came
@@ -52,8 +51,8 @@ type question struct {
 	pending *connection.Pending
 }
 
-// NewSession opens a session channel. It does not run anything yet. When ctx
-// ends, its error is returned; afterwards ctx has no effect on the session.
+// NewSession opens a session channel, and runs nothing yet. When ctx ends, its errors are
+// returned; afterwards ctx has no effect on the session.
 func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 	s := newSession(c)
 	ch, err := c.OpenChannel(ctx, "session", nil, s.handleRequest)
@@ -64,13 +63,12 @@ func NewSession(ctx context.Context, c *connection.Conn) (*Session, error) {
 	return s, nil
 }
 
-// PresumeSession opens a session without waiting for the answer, presuming that
-// the server gives its channel that number, as [connection.Conn.PresumeChannel]
-// does: the open, all requests and a little input can leave in one flight. That
-// the session was refused, Started tells.
-func PresumeSession(ctx context.Context, c *connection.Conn, number uint32) (*Session, error) {
+// NewSessionEarly opens a session without waiting for the answer. The server has to give its
+// channel the given number, as for [connection.Conn.OpenChannelEarly]: the open, all requests
+// and a little input can leave in one flight. WaitStart returns the refusal of the session.
+func NewSessionEarly(ctx context.Context, c *connection.Conn, number uint32) (*Session, error) {
 	s := newSession(c)
-	ch, err := c.PresumeChannel(ctx, "session", nil, number, s.handleRequest)
+	ch, err := c.OpenChannelEarly(ctx, "session", nil, number, s.handleRequest)
 	if err != nil {
 		return nil, wrap("open session", err)
 	}
@@ -78,30 +76,29 @@ func PresumeSession(ctx context.Context, c *connection.Conn, number uint32) (*Se
 	return s, nil
 }
 
-// Setenv asks for an environment variable of the command, RFC 4254 section
-// 6.4. Servers accept few names; whether this one did, Start tells.
+// Setenv asks for an environment variable of the command, RFC 4254 section 6.4. Servers accept
+// few names; Start reports whether the server refused.
 func (s *Session) Setenv(ctx context.Context, name, value string) error {
 	return s.ask(ctx, fmt.Sprintf("environment variable %q", name), "env", ssh.Marshal(struct{ Name, Value string }{name, value}))
 }
 
-// Start runs a command, which the server usually hands to the user's shell.
-// It returns once the server has agreed. If anything was refused, by now or in
-// an earlier request, the session is closed and the refusal returned, a
-// [*connection.RequestError]. The command may have begun then without what was
-// refused: who minds that makes the request by [connection.Channel.Request],
-// which waits for its answer.
+// Start runs a command, usually in the user's shell, and returns once the server has agreed. If
+// the server has refused the command or an earlier request, the session is closed and the
+// refusal returned, a [*connection.RequestError]. The command may have begun then without the
+// refused part. Callers that cannot accept that make the request by
+// [connection.Channel.Request] first, which waits for its answer.
 //
-// A session runs one thing only. If ctx ends before Start has returned, the
-// session is closed, and ctx's error returned.
+// A session starts once only. If ctx ends before Start has returned, the session is closed, and
+// the errors of ctx are returned.
 func (s *Session) Start(ctx context.Context, command string) error {
 	if err := s.Exec(ctx, command); err != nil {
 		return err
 	}
-	return s.Started(ctx)
+	return s.WaitStart(ctx)
 }
 
-// Exec sends what Start sends, and does not wait: Started collects the answers.
-// If nothing could be sent, the session is closed and the error returned.
+// Exec sends the request of Start without waiting: WaitStart collects the answers. If nothing
+// could be sent, the session is closed and the error returned.
 func (s *Session) Exec(ctx context.Context, command string) error {
 	return s.begin(ctx, "run the command", "exec", ssh.Marshal(struct{ Command string }{command}))
 }
@@ -111,43 +108,41 @@ func (s *Session) Shell(ctx context.Context) error {
 	if err := s.begin(ctx, "run a shell", "shell", nil); err != nil {
 		return err
 	}
-	return s.Started(ctx)
+	return s.WaitStart(ctx)
 }
 
-// Subsystem runs a subsystem such as "sftp", in all else as Start does.
+// Subsystem runs a subsystem, for example "sftp", in all else as Start does.
 func (s *Session) Subsystem(ctx context.Context, name string) error {
 	what := fmt.Sprintf("run the subsystem %q", name)
 	if err := s.begin(ctx, what, "subsystem", ssh.Marshal(struct{ Name string }{name})); err != nil {
 		return err
 	}
-	return s.Started(ctx)
+	return s.WaitStart(ctx)
 }
 
-// Close closes the channel as [connection.Channel.Close] does. What runs may go
-// on without it: end it by Signal before.
+// Close closes the channel as [connection.Channel.Close] does. The command may go on without
+// its channel: send a Signal before to end the command.
 func (s *Session) Close() error {
 	s.close()
 	return s.Channel.Close()
 }
 
-// Signal sends a signal to what runs, RFC 4254 section 6.9. There is no
-// answer, and some servers ignore it.
+// Signal sends a signal to the command, RFC 4254 section 6.9. There is no answer, and some
+// servers ignore signals.
 func (s *Session) Signal(ctx context.Context, sig ssh.Signal) error {
 	_, err := s.SendRequest(ctx, "signal", false, ssh.Marshal(struct{ Signal string }{string(sig)}))
 	return wrap("signal", err)
 }
 
-// Wait waits until the server has closed the channel, and tells how the
-// command ended: nil for status 0, an [*ExitError] for another one or a signal.
-// When neither came the error is [ErrNoExitStatus], and if that is because the
-// connection was lost, the cause too; if it is because of our own Close, which
-// ends the wait, net.ErrClosed. A command is never taken for well ended
-// whose output may be cut short: a connection that is lost before the server has
-// said that there is no more output is an error, whatever the status.
+// Wait waits until the server has closed the channel, and tells how the command ended: nil for
+// status 0, an [*ExitError] for another status or a signal. Without a status or signal the
+// error is [ErrNoExitStatus], joined with the cause when the connection was lost, and with
+// net.ErrClosed after our own Close, which ends the wait. Output that may be cut short is an
+// error whatever the status: the connection was lost before the server had sent EOF.
 //
-// The server closes the channel after its last output was read or discarded:
-// do not wait before reading. When ctx ends, its error is returned; the command
-// goes on, and Wait can be called again.
+// The server closes the channel after its last output was read or discarded: do not wait before
+// reading. When ctx ends, its errors are returned; the command goes on, and Wait can be called
+// again.
 func (s *Session) Wait(ctx context.Context) error {
 	select {
 	case <-s.Done(): // counts, even when ctx has ended as well
@@ -156,7 +151,7 @@ func (s *Session) Wait(ctx context.Context) error {
 		case <-s.Done():
 		case <-s.closing.Done():
 		case <-ctx.Done():
-			return ctx.Err()
+			return ctxerr.Of(ctx)
 		}
 	}
 	lost := s.Channel.Wait()
@@ -188,8 +183,8 @@ func (s *Session) ask(ctx context.Context, what, name string, payload []byte) er
 	return s.send(ctx, what, name, payload)
 }
 
-// turn is a lock whose holder may have to wait, so that those who wait for him
-// can be let go. The Close of the session does that through the holder.
+// turn is a lock whose wait a context can end. A holder may have to wait for the server;
+// the Close of the session ends the holder's wait.
 type turn chan struct{}
 
 func (t turn) take(ctx context.Context) error {
@@ -202,7 +197,7 @@ func (t turn) take(ctx context.Context) error {
 	case t <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return ctxerr.Of(ctx)
 	}
 }
 
@@ -220,10 +215,10 @@ func (s *Session) send(ctx context.Context, what, name string, payload []byte) e
 }
 
 func errStarted(what string) error {
-	return fmt.Errorf("channel: %s: the session has been started", what)
+	return fmt.Errorf("channel: %s: the session has been started; open another", what)
 }
 
-// begin sends the request that sets the session going.
+// begin sends the request to start the session.
 func (s *Session) begin(ctx context.Context, what, name string, payload []byte) error {
 	if err := s.sending.take(ctx); err != nil {
 		s.Close()
@@ -242,11 +237,10 @@ func (s *Session) begin(ctx context.Context, what, name string, payload []byte) 
 	return err
 }
 
-// Started waits for the answers to all requests that were sent, as Start does
-// after Exec. No answer is left behind; if several are refusals, the last one
-// counts, so that a RequestError of another name than "exec" says that the
-// command itself was not refused. Further calls return the same.
-func (s *Session) Started(ctx context.Context) error {
+// WaitStart waits for the answers to all requests sent before, as Start does after Exec, and
+// leaves no answer behind. Of several refusals the last counts: a RequestError of another name
+// than "exec" says that the command itself was not refused. Further calls return the same.
+func (s *Session) WaitStart(ctx context.Context) error {
 	if err := s.collecting.take(ctx); err != nil {
 		return wrap("start", err)
 	}
@@ -271,7 +265,7 @@ func (s *Session) Started(ctx context.Context) error {
 	return failed
 }
 
-// hasRun tells whether the command ran although the server did not say so. A
+// hasRun reports whether the command ran although the server did not say so. A
 // server on threads (paramiko 2.12, say) can send the output of a short command
 // and close the channel before its answer to the request.
 func (s *Session) hasRun(ctx context.Context, failed error) bool {
@@ -311,6 +305,5 @@ func (s *Session) handleRequest(_ context.Context, r *connection.Request) ([]byt
 	return nil, true
 }
 
-// ErrNoExitStatus says that a session ended without telling how: the server
-// sent neither exit-status nor exit-signal.
+// ErrNoExitStatus is the end of a session without exit-status and without exit-signal.
 var ErrNoExitStatus = errors.New("channel: the session ended without an exit status")

@@ -45,25 +45,12 @@ func TestRequestsGoOutInOneFlight(t *testing.T) {
 }
 
 func TestPayloadsOfRequests(t *testing.T) {
-	modes := ssh.TerminalModes{ssh.VINTR: 3, ssh.ECHO: 0, ssh.TTY_OP_ISPEED: 14400, 0: 9, 160: 1, 255: 1}
-	pty := channel.PTY{Term: "vt100", Size: channel.Size{Columns: 132, Rows: 43, Width: 1056, Height: 0x01020304}, Modes: modes}
 	for name, test := range map[string]struct {
 		do      func(ctx context.Context, s *channel.Session) error
 		request string
 		payload string
 		reply   bool
 	}{
-		"pty": {
-			func(ctx context.Context, s *channel.Session) error { return s.RequestPTY(ctx, pty) },
-			"pty-req", str("vt100") + "\x00\x00\x00\x84\x00\x00\x00\x2b\x00\x00\x04\x20\x01\x02\x03\x04" +
-				str("\x01\x00\x00\x00\x03"+"\x35\x00\x00\x00\x00"+"\x80\x00\x00\x38\x40"+"\x00"), true,
-		},
-		"window change": {
-			func(ctx context.Context, s *channel.Session) error {
-				return s.Resize(ctx, channel.Size{Columns: 1, Rows: 2, Width: 3, Height: 4})
-			},
-			"window-change", "\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04", false,
-		},
 		"signal": {
 			func(ctx context.Context, s *channel.Session) error { return s.Signal(ctx, ssh.SIGUSR1) },
 			"signal", str("USR1"), false,
@@ -95,7 +82,7 @@ func TestPayloadsOfRequests(t *testing.T) {
 	}
 }
 
-// C16
+// C16: a refusal is an error of Start.
 func TestRefusalIsAnErrorOfStart(t *testing.T) {
 	environment := func(ctx context.Context, s *channel.Session) error { return s.Setenv(ctx, "NAME", "secret") }
 	for name, test := range map[string]struct {
@@ -180,7 +167,7 @@ func TestSessionRunsOneThing(t *testing.T) {
 	})
 }
 
-// C16
+// C16: the end of the context ends Start and closes the session.
 func TestEndOfTheContext(t *testing.T) {
 	cause := errors.New("enough")
 	t.Run("in NewSession", func(t *testing.T) {
@@ -255,7 +242,7 @@ func TestCommandThatIsTooLongIsAnErrorAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t)
 		s, _ := p.session(c)
-		require.ErrorContains(t, s.Start(context.Background(), strings.Repeat("x", 300<<10)), "too long")
+		require.ErrorContains(t, s.Start(context.Background(), strings.Repeat("x", 300<<10)), "is longer than")
 		expect[closeMsg](p)
 	})
 }
@@ -314,5 +301,119 @@ func TestWaitTwiceAndAtOnce(t *testing.T) {
 			require.Nil(t, exit.Stderr)
 			exit.Status, exit.Stderr = i, []byte("mine") // each caller has one of its own
 		}
+	})
+}
+
+// early has the client open a session and run a command, and returns the
+// session's own number, once all of that was sent.
+func (p *peer) early(c *connection.Conn) (*channel.Session, uint32) {
+	p.t.Helper()
+	s, err := channel.NewSessionEarly(p.t.Context(), c, theirID)
+	require.NoError(p.t, err)
+	require.NoError(p.t, s.RequestPTY(p.t.Context(), channel.PTY{}))
+	require.NoError(p.t, s.Exec(p.t.Context(), "cat"))
+	_, err = s.Write([]byte("input"))
+	require.NoError(p.t, err)
+	require.NoError(p.t, s.CloseWrite())
+	id := expect[openMsg](p).Sender
+	require.Equal(p.t, "pty-req", expect[requestMsg](p).Name)
+	require.Equal(p.t, requestMsg{theirID, "exec", true, []byte(str("cat"))}, expect[requestMsg](p))
+	require.Equal(p.t, dataMsg{theirID, []byte("input")}, expect[dataMsg](p))
+	require.Equal(p.t, eofMsg{theirID}, expect[eofMsg](p))
+	return s, id
+}
+
+func TestEarlySessionSendsEverythingBeforeAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		s, id := p.early(c)
+		started := call(func() error { return s.WaitStart(t.Context()) })
+		p.send(confirmMsg{id, theirID, 0, 32 << 10, nil}, successMsg{id})
+		synctest.Wait()
+		require.Empty(t, started)
+		p.send(successMsg{id})
+		require.NoError(t, <-started)
+		require.NoError(t, s.WaitStart(t.Context()))
+		p.send(dataMsg{id, []byte("output")}, eofMsg{id}, closeMsg{id})
+		require.Equal(t, "output", readAll(t, s))
+	})
+}
+
+func TestEarlySessionThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		s, id := p.early(c)
+		p.send(openFailureMsg{id, 1, "no sessions", ""})
+		for range 2 {
+			var open *connection.OpenError
+			require.ErrorAs(t, s.WaitStart(t.Context()), &open)
+			require.Equal(t, "no sessions", open.Message)
+		}
+		require.ErrorAs(t, s.Wait(t.Context()), new(*connection.OpenError))
+	})
+}
+
+// The name of the request shows whether the command itself was refused.
+func TestRefusalOfTheCommandCountsMost(t *testing.T) {
+	for name, test := range map[string]struct {
+		terminal, command bool
+		refused           string
+	}{
+		"terminal": {false, true, "pty-req"},
+		"command":  {true, false, "exec"},
+		"both":     {false, false, "exec"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t)
+				s, id := p.early(c)
+				p.send(confirmMsg{id, theirID, 1 << 20, 32 << 10, nil})
+				for _, granted := range []bool{test.terminal, test.command} {
+					if granted {
+						p.send(successMsg{id})
+					} else {
+						p.send(failureMsg{id})
+					}
+				}
+				for range 2 {
+					var refused *connection.RequestError
+					require.ErrorAs(t, s.WaitStart(t.Context()), &refused)
+					require.Equal(t, test.refused, refused.Name)
+				}
+				expect[closeMsg](p)
+			})
+		})
+	}
+}
+
+func TestWaitStartEndsWithItsContextAndForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		s, _ := p.early(c)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, s.WaitStart(ctx), context.Canceled)
+		require.ErrorIs(t, s.WaitStart(t.Context()), context.Canceled, "the session was closed")
+	})
+}
+
+func TestNoEarlySessionOnALostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		broken := errors.New("broken")
+		p.lose(broken)
+		require.ErrorIs(t, c.Wait(), broken)
+		_, err := channel.NewSessionEarly(t.Context(), c, 0)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorIs(t, err, broken)
+	})
+}
+
+func TestEarlySessionRunsOneThing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t)
+		s, _ := p.early(c)
+		require.ErrorContains(t, s.Exec(t.Context(), "again"), "has been started")
+		require.ErrorContains(t, s.Setenv(t.Context(), "A", "1"), "has been started")
 	})
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/nacre-ssh/nacre/internal/waittest"
 )
 
-// waits are all calls of this package that can wait. See waittest. What Dial,
-// Accept and a Session have of a connection.Channel is tested there.
+// waits are all calls of this package that can wait. See waittest. The methods that Dial,
+// Accept and a Session share with connection.Channel are tested there.
 var waits = waittest.Calls{
 	"NewSession, for the answer": onConn(false, newSession),
 	"NewSession, for room":       onConn(true, newSession),
-	"PresumeSession": onConn(true, func(c *connection.Conn, ctx context.Context) error {
-		_, err := channel.PresumeSession(ctx, c, 0)
+	"NewSessionEarly": onConn(true, func(c *connection.Conn, ctx context.Context) error {
+		_, err := channel.NewSessionEarly(ctx, c, 0)
 		return err
 	}),
 	"Dial, for the answer": onConn(false, dialTCP),
@@ -61,17 +61,17 @@ var waits = waittest.Calls{
 	"Session.Shell, for the answer":      onSession(false, (*channel.Session).Shell),
 	"Session.Subsystem, for room":        onSession(true, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
 	"Session.Subsystem, for the answer":  onSession(false, func(s *channel.Session, ctx context.Context) error { return s.Subsystem(ctx, "x") }),
-	"Session.Started": onSession(false, func(s *channel.Session, ctx context.Context) error {
+	"Session.WaitStart": onSession(false, func(s *channel.Session, ctx context.Context) error {
 		if err := s.Exec(context.Background(), "x"); err != nil {
 			return err
 		}
-		return s.Started(ctx)
+		return s.WaitStart(ctx)
 	}),
-	"Session.Started, for its turn": behind(false, startCommand, (*channel.Session).Started),
-	"Session.Wait":                  onSession(false, (*channel.Session).Wait),
+	"Session.WaitStart, for its turn": behind(false, startCommand, (*channel.Session).WaitStart),
+	"Session.Wait":                    onSession(false, (*channel.Session).Wait),
 }
 
-// C21
+// C21: a waiting call ends with whatever the call depends on.
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
 func newSession(c *connection.Conn, ctx context.Context) error {
@@ -97,8 +97,8 @@ func forwardAgent(s *channel.Session, ctx context.Context) error {
 
 func startCommand(s *channel.Session, ctx context.Context) error { return s.Start(ctx, "x") }
 
-// endings are what ends every call on a connection. Close takes its time to
-// write what is queued.
+// endings are the events that end every call on a connection. Close takes its time to write the
+// queued packets.
 func (p *peer) endings(c *connection.Conn) []waittest.End {
 	return []waittest.End{
 		{Name: "Close of the connection", By: func() { c.Close() }, Want: []error{net.ErrClosed}, Within: 50 * time.Millisecond},
@@ -118,7 +118,7 @@ func (p *peer) fill(c *connection.Conn) {
 	}
 }
 
-// onConn has do wait for the peer, or for room among the packets to be sent.
+// onConn makes do wait for the peer, or for room among the packets to be sent.
 func onConn(full bool, do func(c *connection.Conn, ctx context.Context) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t)
@@ -134,7 +134,7 @@ func onSession(full bool, do func(s *channel.Session, ctx context.Context) error
 	return behind(full, nil, do)
 }
 
-// behind has do wait for another goroutine, in which first waits.
+// behind makes do wait for another goroutine, in which first waits.
 func behind(full bool, first, do func(s *channel.Session, ctx context.Context) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t)

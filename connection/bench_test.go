@@ -1,9 +1,11 @@
 package connection_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -17,18 +19,18 @@ const (
 	benchWindow = 2 << 20
 )
 
-// mill is a transport and its peer in one, which costs next to nothing: it has
-// data for one channel for as long as there is window for it, takes any amount
-// and grants window for that.
+// mill is a transport and its peer in one, and costs next to nothing: a mill has data for a
+// single channel as long as there is window, takes any amount of data and grants window.
 type mill struct {
-	data []byte // a packet of data
+	data   []byte // a packet of data
+	buffer []byte // of the writer
 
 	mu      sync.Mutex
 	changed sync.Cond
 	replies [][]byte // packets to be read before any data
 	opened  bool
 	window  int // ours to send data
-	taken   int // data that came and is not given back as window
+	taken   int // bytes of data not given back as window
 	closed  bool
 }
 
@@ -64,24 +66,23 @@ func (m *mill) ReadPacket() ([]byte, error) {
 	}
 }
 
-func (m *mill) WritePacket(packet []byte) error { return m.WritePackets(packet) }
-
-func (m *mill) WritePackets(packets ...[]byte) error {
-	for _, p := range packets {
-		m.take(p, len(p))
-	}
+func (m *mill) WritePacket(packet []byte) error {
+	m.take(packet)
 	return nil
 }
 
-func (m *mill) TryWritePackets(packets [][2][]byte) (n int, more bool, err error) {
-	for _, p := range packets {
-		m.take(p[0], len(p[0])+len(p[1]))
-	}
-	return len(packets), false, nil
+func (m *mill) Batch(write func() error) error { return write() }
+
+func (m *mill) TryBatch(write func() error) (ok, more bool, err error) { return true, false, write() }
+
+func (m *mill) Flush() error { return nil }
+
+func (m *mill) PacketBuffer(size int) []byte {
+	m.buffer = slices.Grow(m.buffer[:0], size)
+	return m.buffer
 }
 
-// take takes a packet of that size.
-func (m *mill) take(p []byte, size int) {
+func (m *mill) take(p []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch p[0] {
@@ -92,7 +93,7 @@ func (m *mill) take(p []byte, size int) {
 	case 93:
 		m.window += int(binary.BigEndian.Uint32(p[5:]))
 	case 94:
-		m.taken += size - 9
+		m.taken += len(p) - 9
 	}
 	if len(m.replies) > 0 || m.taken >= benchWindow/8 || m.data != nil {
 		m.changed.Signal()
@@ -174,3 +175,53 @@ func BenchmarkReadFrom(b *testing.B) {
 		return err
 	})
 }
+
+func benchmarkThroughput(b *testing.B, run func(b *testing.B, ours, theirs *connection.Channel)) {
+	left, right := pipe()
+	left.out.setLimit(1 << 20)
+	right.out.setLimit(1 << 20)
+	a, z := connection.New(left, nil), connection.New(right, nil)
+	defer a.Close()
+	defer z.Close()
+	accepted := make(chan *connection.Channel, 1)
+	z.HandleOpen("bench", func(_ context.Context, o *connection.Open) {
+		ch, _ := o.Accept(nil)
+		accepted <- ch
+	})
+	ours := openTo(b, a, "bench")
+	run(b, ours, <-accepted)
+}
+
+func BenchmarkThroughput(b *testing.B) {
+	for name, sink := range map[string]func(ch *connection.Channel) error{
+		"Read": func(ch *connection.Channel) error {
+			p := make([]byte, 32<<10)
+			for {
+				if _, err := ch.Read(p); err != nil {
+					return err
+				}
+			}
+		},
+		"WriteTo": func(ch *connection.Channel) error { _, err := ch.WriteTo(onlyWriter{}); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			benchmarkThroughput(b, func(b *testing.B, ours, theirs *connection.Channel) {
+				done := call(func() error { return sink(theirs) })
+				p := make([]byte, 32<<10)
+				b.SetBytes(int64(len(p)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := ours.Write(p); err != nil {
+						b.Fatal(err)
+					}
+				}
+				_ = ours.Close()
+				<-done
+			})
+		})
+	}
+}
+
+type onlyWriter struct{}
+
+func (onlyWriter) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,23 +1,22 @@
 package connection
 
 import (
-	"io"
 	"sync"
 	"time"
+
+	"github.com/nacre-ssh/nacre/connection/internal/deadline"
 )
 
-// Channel is one channel of a connection, RFC 4254 section 5. It is a
-// [net.Conn] in all but its addresses, with stderr as a second stream beside.
+// Channel is a channel of a connection, RFC 4254 section 5: a [net.Conn] in all but its
+// addresses, with stderr as a second stream beside.
 //
-// Both streams of received data share the channel's window: a program that
-// reads one and leaves the other alone stops both once the window is full of
-// the other's data. So each of the two is to be read, or closed for reading
-// with [Channel.CloseRead] or [Stderr.Close].
+// Both streams of received data share the channel's window: a program that reads only one of the
+// two stops both once the window is full of the other's data. So read both streams, or close one
+// for reading with [Channel.CloseRead] or [Stderr.Close].
 //
-// A read returns what has arrived before anything else. Then it returns io.EOF
-// when the peer has sent EOF or closed the channel, and the cause when the
-// connection was lost. After a deadline, reads and writes return
-// os.ErrDeadlineExceeded until a new deadline is set.
+// A read returns data that has arrived before anything else. Then the read returns io.EOF when
+// the peer has sent EOF or closed the channel, and the cause when the connection was lost. After
+// a deadline, reads and writes return os.ErrDeadlineExceeded until a new deadline is set.
 type Channel struct {
 	conn     *Conn
 	id       uint32 // our number, never used twice while a connection lasts
@@ -25,47 +24,46 @@ type Channel struct {
 
 	opened    chan struct{} // closed when the peer has answered our open
 	openErr   error         // valid after opened
-	presumed  bool          // remote was presumed, and used before the answer
+	early     bool          // opened early: remote was used before the answer
 	confirmed bool          // of the read loop: the peer may use id
 
 	done    chan struct{} // closed at the end, see Done
 	doneErr error         // valid after done
-	given   chan struct{} // closed with closed: given up, nobody is to wait for the peer
+	givenUp chan struct{} // closed with closed: given up, nobody waits for the peer any more
 
 	// The receiving half.
 	mu           sync.Mutex
 	stdout       stream
 	stderr       Stderr
-	window       int // what the peer may still send
-	held         int // what it has sent and nobody has read yet
-	limit        int // of both together; see round
+	window       int // bytes that the peer may still send
+	held         int // bytes that were received and not read yet
+	limit        int // of window and held together; see round
 	round        round
 	eof          bool
-	afterEOF     bool  // data has come that nobody could read any more
+	afterEOF     bool  // data for a reader has come after EOF
 	abandoned    bool  // nobody waits for the answer to our open any more
 	closed       bool  // by us: nothing is delivered any more
-	err          error // why it was lost
-	readDeadline deadline
+	err          error // why the connection was lost
+	readDeadline deadline.Deadline
 
 	// The sending half, which conn.out.mu guards.
 	remote        uint32 // the peer's number
-	sendWindow    int64  // what the peer allows us to send; a presumed channel may owe some
-	sendMax       uint32 // the same for one packet
+	sendWindow    int64  // bytes that we may still send; an early channel may owe some
+	sendMax       uint32 // bytes in a packet
 	sendable      sync.Cond
-	writing       bool      // a write has the turn, the others wait on sendable
-	wantsRoom     bool      // the write that has the turn waits on conn.out.room
+	writing       bool      // some write has the turn, the others wait on sendable
+	wantsRoom     bool      // the write in turn waits on conn.out.room
 	wrote         time.Time // when the last large write was over
-	flightCost    float64   // of a whole flight, in nanoseconds for each byte; 0 before the first
+	directCost    float64   // of the last direct write, in nanoseconds for each byte; 0 before the first
 	sentEOF       bool      // CloseWrite
-	closeErr      error     // set when CLOSE has been sent: why
+	closeErr      error     // why CLOSE was sent
 	credit        uint32
 	replies       replyQueue
-	writeDeadline deadline
+	writeDeadline deadline.Deadline
 }
 
-// Stderr is the second stream of a channel: extended data of type 1, RFC 4254
-// section 5.2. It has the deadlines of its channel and, for reads, shares its
-// window.
+// Stderr is the second stream of a channel: extended data of type 1, RFC 4254 section 5.2.
+// Stderr shares the deadlines of its channel and, for reads, the window.
 type Stderr struct {
 	stream
 	channel *Channel
@@ -73,12 +71,12 @@ type Stderr struct {
 
 func (c *Conn) newChannel(h RequestFunc) *Channel {
 	ch := &Channel{
-		conn:   c,
-		window: c.config.Window,
-		limit:  c.config.Window,
-		opened: make(chan struct{}),
-		done:   make(chan struct{}),
-		given:  make(chan struct{}),
+		conn:    c,
+		window:  c.config.Window,
+		limit:   c.config.Window,
+		opened:  make(chan struct{}),
+		done:    make(chan struct{}),
+		givenUp: make(chan struct{}),
 	}
 	ch.requests = requestQueue{conn: c, channel: ch, handler: h}
 	ch.stdout.ready.L = &ch.mu
@@ -88,62 +86,11 @@ func (c *Conn) newChannel(h RequestFunc) *Channel {
 	return ch
 }
 
-// Read reads ordinary data.
-func (c *Channel) Read(p []byte) (int, error) { return c.read(&c.stdout, p) }
-
-// Read reads extended data of type 1.
-func (e *Stderr) Read(p []byte) (int, error) { return e.channel.read(&e.stream, p) }
-
-// WriteTo writes ordinary data to w until its end, without a buffer between.
-// Window is given back for what w has taken. What w did not take, because it
-// failed, stays to be read.
-func (c *Channel) WriteTo(w io.Writer) (int64, error) { return c.writeTo(&c.stdout, w) }
-
-// WriteTo is [Channel.WriteTo] for extended data of type 1.
-func (e *Stderr) WriteTo(w io.Writer) (int64, error) { return e.channel.writeTo(&e.stream, w) }
-
-// Write sends ordinary data. It returns when all of p is queued to be written,
-// waiting for the peer's window and for earlier packets as long as it takes.
-// The bytes of concurrent writes do not mix. A write that fails returns how
-// many bytes were queued before.
-func (c *Channel) Write(p []byte) (int, error) { return c.write(p, 0) }
-
-// Write sends extended data of type 1, which RFC 4254 has only from server to
-// client, in all else as [Channel.Write].
-func (e *Stderr) Write(p []byte) (int, error) { return e.channel.write(p, extendedStderr) }
-
-// ReadFrom sends what r returns until its end. The end of the channel is seen
-// when r next returns something.
-func (c *Channel) ReadFrom(r io.Reader) (n int64, err error) {
-	pool := &smallSources
-	for {
-		buffer := pool.Get().(*[]byte)
-		size, readErr := r.Read(*buffer)
-		if size < 0 || size > len(*buffer) {
-			return n, errInvalidRead
-		}
-		written, err := c.Write((*buffer)[:size])
-		pool.Put(buffer)
-		n += int64(written)
-		switch {
-		case err != nil:
-			return n, err
-		case readErr == io.EOF:
-			return n, nil
-		case readErr != nil:
-			return n, readErr
-		}
-		if pool = &smallSources; size == len(*buffer) {
-			pool = &largeSources // there is more where that came from
-		}
-	}
-}
-
 // Stderr returns the channel's second stream.
 func (c *Channel) Stderr() *Stderr { return &c.stderr }
 
-// CloseRead discards ordinary data, both what is waiting to be read and what
-// comes later. The peer gets window for it and is not slowed down. Reads fail.
+// CloseRead discards ordinary data, waiting or yet to come. Reads fail. The peer gets window for
+// the data and is not slowed down.
 func (c *Channel) CloseRead() error { return c.closeRead(&c.stdout) }
 
 // Close is [Channel.CloseRead] for extended data of type 1.
@@ -157,8 +104,8 @@ func (c *Channel) closeRead(s *stream) error {
 	return nil
 }
 
-// CloseWrite sends EOF after what has been written. It never waits: a write
-// that waits for window fails. Requests can still be sent.
+// CloseWrite sends EOF behind the data written before, and never waits: a write that waits for
+// window fails. Requests can still be sent.
 func (c *Channel) CloseWrite() error {
 	o := &c.conn.out
 	o.mu.Lock()
@@ -174,31 +121,29 @@ func (c *Channel) CloseWrite() error {
 	return nil
 }
 
-// Close sends CLOSE after what has been written, and never waits. What has
-// arrived and was not read is discarded, all calls on the channel fail from
-// now on, and requests that come after it are not handled. Further calls
-// return nil.
+// Close sends CLOSE behind the data written before, and never waits. Unread data is discarded,
+// all calls on the channel fail from now on, and requests of the peer that come later are not
+// handled. Further calls return nil.
 func (c *Channel) Close() error {
 	c.sendClose(errChannelClosed)
 	c.discard()
 	return nil
 }
 
-// discard ends the receiving half: from now on the peer's messages are
-// swallowed.
+// discard ends the receiving half: from now on the peer's messages are swallowed.
 func (c *Channel) discard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
 		c.closed = true
-		close(c.given)
+		close(c.givenUp)
 	}
 	c.stdout.close()
 	c.stderr.close()
-	c.readDeadline.stop()
+	c.readDeadline.Stop()
 }
 
-// sendClose sends CLOSE unless that has been done, and ends the sending half.
+// sendClose sends CLOSE, once, and ends the sending half.
 func (c *Channel) sendClose(why error) {
 	o := &c.conn.out
 	o.mu.Lock()
@@ -210,38 +155,36 @@ func (c *Channel) sendClose(why error) {
 	}
 }
 
-// endSending fails what waits to be sent or answered. The caller holds
-// conn.out.mu.
+// endSending fails all calls that wait to send or for an answer. The caller holds conn.out.mu.
 func (c *Channel) endSending(why error) {
 	c.replies.fail(why)
-	c.writeDeadline.stop()
+	c.writeDeadline.Stop()
 	c.sendable.Broadcast()
 	c.conn.out.room.Broadcast() // requests wait there too
 }
 
-// Done returns a channel that is closed at the end of this one: when the peer
-// has closed it or the connection has ended, and all requests that arrived
-// before have been handled. So a handler must not wait for it. After
-// [Channel.Close] it stays open until the peer answers.
+// Done returns a Go channel that is closed at the end of the channel: when the peer has closed
+// the channel or the connection has ended, and all requests that arrived before have been
+// handled. So a handler must not wait for Done. After [Channel.Close] the end comes with the
+// answer of the peer.
 func (c *Channel) Done() <-chan struct{} { return c.done }
 
-// AtEOF tells whether the peer has said that it sends no more data, and has kept
-// to it. All that it sent can be read then, whatever becomes of the connection.
+// AtEOF reports whether the peer has sent EOF and no data after. All data of the peer can be read
+// then, whatever becomes of the connection.
 func (c *Channel) AtEOF() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.eof && !c.afterEOF
 }
 
-// Wait blocks until [Channel.Done] is closed, or until our own [Channel.Close],
-// of which it returns [net.ErrClosed]. It returns nil when the peer closed the
-// channel, the cause when the connection ended first, the [*OpenError] of a
-// presumed channel that the peer refused, and a [*ProtocolError] when the peer
-// sent data after its EOF, which was dropped.
+// Wait blocks until [Channel.Done] is closed, or until our own [Channel.Close], for which the
+// error is [net.ErrClosed]. Wait returns nil when the peer closed the channel, the cause when
+// the connection ended first, the [*OpenError] of an early channel that the peer refused, and a
+// [*ProtocolError] when the peer sent data after its EOF: the data was dropped.
 func (c *Channel) Wait() error {
 	select {
 	case <-c.done:
-	case <-c.given:
+	case <-c.givenUp:
 		select {
 		case <-c.done:
 		default:
@@ -251,8 +194,7 @@ func (c *Channel) Wait() error {
 	return c.doneErr
 }
 
-// ended is the last that happens to a channel, after it has been removed from
-// the connection's table.
+// ended is the last event of a channel, after its removal from the connection's table.
 func (c *Channel) ended(err error) {
 	c.requests.finish(func() {
 		c.doneErr = err
@@ -260,8 +202,8 @@ func (c *Channel) ended(err error) {
 	})
 }
 
-// lost tells the channel that it ended without a CLOSE: with the connection, or
-// by a refusal.
+// lost tells the channel of an end without a CLOSE: by the end of the connection, or by a
+// refusal.
 func (c *Channel) lost(err error) {
 	c.conn.out.mu.Lock()
 	if c.closeErr == nil {
@@ -272,7 +214,7 @@ func (c *Channel) lost(err error) {
 
 	c.mu.Lock()
 	c.err = err
-	c.readDeadline.stop()
+	c.readDeadline.Stop()
 	c.wakeReaders()
 	c.mu.Unlock()
 	c.ended(err)
@@ -286,20 +228,19 @@ func (c *Channel) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline sets the deadline of reads of both streams, of those that
-// wait already too. It does not apply to a WriteTo that waits for its writer.
+// SetReadDeadline sets the deadline of reads of both streams, including reads that wait already.
+// A WriteTo that waits for its writer has no deadline.
 func (c *Channel) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return errChannelClosed
 	}
-	c.readDeadline.set(t, &c.mu, c.wakeReaders)
+	c.readDeadline.Set(t, &c.mu, c.wakeReaders)
 	return nil
 }
 
-// SetWriteDeadline sets the deadline of writes, of those that wait already
-// too.
+// SetWriteDeadline sets the deadline of writes, including writes that wait already.
 func (c *Channel) SetWriteDeadline(t time.Time) error {
 	o := &c.conn.out
 	o.mu.Lock()
@@ -310,6 +251,6 @@ func (c *Channel) SetWriteDeadline(t time.Time) error {
 	if o.sendError(c) != nil {
 		return nil // writes fail in any case, and reads may go on
 	}
-	c.writeDeadline.set(t, &o.mu, c.wakeWriters)
+	c.writeDeadline.Set(t, &o.mu, c.wakeWriters)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // OpenReason says why a channel was not opened, RFC 4254 section 5.1.
 type OpenReason uint32
 
-// The reasons of RFC 4254 section 5.1.
+// These are the reasons of RFC 4254 section 5.1.
 const (
 	Prohibited         OpenReason = 1
 	ConnectFailed      OpenReason = 2
@@ -32,8 +32,8 @@ func (r OpenReason) String() string {
 	return fmt.Sprintf("reason %d", uint32(r))
 }
 
-// OpenError is a channel open that was refused: by the peer, or by our own
-// Config.MaxChannels with [ResourceShortage].
+// OpenError is the refusal of a channel open: by the peer, or by our own Config.MaxChannels with
+// [ResourceShortage].
 type OpenError struct {
 	Reason  OpenReason
 	Message string // of the peer, cut to 200 bytes; not to be trusted
@@ -43,7 +43,7 @@ func (e *OpenError) Error() string {
 	return fmt.Sprintf("connection: channel open refused: %v: %q", e.Reason, e.Message)
 }
 
-// RequestError is a request that the peer answered with a failure.
+// RequestError is the refusal of a request by the peer.
 type RequestError struct {
 	Name string
 }
@@ -52,8 +52,7 @@ func (e *RequestError) Error() string {
 	return fmt.Sprintf("connection: request %q refused", e.Name)
 }
 
-// ProtocolError is a violation of RFC 4254 by the peer. It ends the
-// connection.
+// ProtocolError is a violation of RFC 4254 by the peer, and ends the connection.
 type ProtocolError struct {
 	Detail string
 }
@@ -66,8 +65,8 @@ func protocolErrorf(format string, args ...any) error {
 	return &ProtocolError{Detail: fmt.Sprintf(format, args...)}
 }
 
-// KeepAliveError is the end of a connection whose peer was silent for too
-// long. It is a [net.Error] whose Timeout is true.
+// KeepAliveError is the end of a connection whose peer was silent for too long: a [net.Error]
+// whose Timeout is true.
 type KeepAliveError struct {
 	Interval time.Duration
 	Count    int // the questions that stayed unanswered
@@ -85,7 +84,7 @@ func (e *KeepAliveError) Temporary() bool { return false }
 
 var _ net.Error = (*KeepAliveError)(nil)
 
-// closedError is what calls get after the end of what they were called on.
+// closedError is the error of calls after the end of a connection, channel or stream.
 type closedError struct {
 	text  string
 	cause error // nil when the end was asked for
@@ -95,19 +94,15 @@ var (
 	errConnClosed    = &closedError{text: "connection: use of closed connection"}
 	errChannelClosed = &closedError{text: "connection: use of closed channel"}
 	errPeerClosed    = &closedError{text: "connection: channel closed by the peer"}
-	errInvalidRead   = errors.New("connection: the reader returned an invalid count")
-	errInvalidWrite  = errors.New("connection: the writer returned an invalid count")
+	errInvalidRead   = errors.New("connection: reader of ReadFrom returned an invalid count")
+	errInvalidWrite  = errors.New("connection: writer of WriteTo returned an invalid count")
 	errReadClosed    = &closedError{text: "connection: read after the stream was closed for reading"}
 	errWriteClosed   = &closedError{text: "connection: write after CloseWrite"}
+	errAnswered      = errors.New("connection: channel open was answered already")
+	errPending       = fmt.Errorf("connection: %d requests are unanswered; wait for answers before sending more", maxPending)
 )
 
-// errPending is an answer to a program that asks much more than it is answered.
-var errPending = fmt.Errorf("connection: %d requests are unanswered", maxPending)
-
-var errAnswered = errors.New("connection: channel open was answered already")
-
-// closedBy is the error of a connection that the cause ended; nil stands for
-// our own Close.
+// closedBy is the error of a connection that the cause ended; nil stands for our own Close.
 func closedBy(cause error) error {
 	if cause == nil {
 		return errConnClosed
@@ -117,8 +112,8 @@ func closedBy(cause error) error {
 
 func (e *closedError) Error() string { return e.text }
 
-// Unwrap puts the cause first, so that errors.As for a net.Error finds the
-// cause's Timeout and not that of net.ErrClosed.
+// Unwrap puts the cause first: errors.As for a net.Error then finds the cause's Timeout before
+// the Timeout of net.ErrClosed.
 func (e *closedError) Unwrap() []error {
 	if e.cause == nil {
 		return []error{net.ErrClosed}
@@ -126,7 +121,7 @@ func (e *closedError) Unwrap() []error {
 	return []error{e.cause, net.ErrClosed}
 }
 
-// cut bounds text of the peer that will stay in an error.
+// cut bounds text of the peer that stays in an error.
 func cut(text string) string {
 	return text[:min(len(text), maxPeerText)]
 }

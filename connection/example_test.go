@@ -77,7 +77,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// Hello, world! <nil>
-	// connection: channel open refused: unknown channel type: "unknown channel type"
+	// connection: channel open refused: unknown channel type: "no handler for this type"
 }
 
 func ExampleConn_HandleRequest() {
@@ -92,4 +92,38 @@ func ExampleConn_HandleRequest() {
 	version, err := client.Request(context.Background(), "version@example.com", nil)
 	fmt.Printf("%s %v\n", version, err)
 	// Output: 1.0 <nil>
+}
+
+// tracing is a decorator. In a program it embeds a *transport.Conn.
+type tracing struct{ packets }
+
+func (t tracing) ReadPacket() ([]byte, error) {
+	packet, err := t.packets.ReadPacket()
+	if err == nil {
+		fmt.Println("received message", packet[0])
+	}
+	return packet, err
+}
+
+func (t tracing) WritePacket(packet []byte) error {
+	fmt.Println("sent message", packet[0])
+	return t.packets.WritePacket(packet)
+}
+
+// A decorator of the transport sees every packet of a connection.
+func ExampleTransport() {
+	a, b := pair()
+	server := connection.New(b, &connection.Config{HandleRequest: map[string]connection.RequestFunc{
+		"version@example.com": func(context.Context, *connection.Request) ([]byte, bool) { return []byte("1.0"), true },
+	}})
+	defer server.Close()
+	client := connection.New(tracing{a}, nil)
+	defer client.Close()
+
+	version, err := client.Request(context.Background(), "version@example.com", nil)
+	fmt.Printf("%s %v\n", version, err)
+	// Output:
+	// sent message 80
+	// received message 81
+	// 1.0 <nil>
 }

@@ -7,8 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// channelStep does a step on a channel that the peer has confirmed, or that we
-// presume it will.
+// channelStep does a step on a channel that the peer has confirmed, or on an early channel.
 func (m *model) channelStep(step byte, c *modelled) {
 	switch step {
 	case stepData, stepExtended:
@@ -48,8 +47,7 @@ func (m *model) channelStep(step byte, c *modelled) {
 	}
 }
 
-// lateVerdict is what a message brings about that is forgiven when it comes
-// after both have closed.
+// lateVerdict is the verdict on a message that is forgiven after both sides have closed.
 func (c *modelled) lateVerdict() verdict {
 	if !c.confirmed && !c.peerClosed {
 		return forbidden
@@ -78,7 +76,7 @@ func (m *model) peerSends(step byte, c *modelled) {
 	}
 }
 
-// peerFills sends what we have granted, to the last byte.
+// peerFills sends data up to the last byte of the granted window.
 func (m *model) peerFills(c *modelled) {
 	for c.confirmed && !c.peerEOF && c.window > 0 {
 		n := min(c.window, fuzzMaxPacket)
@@ -88,7 +86,7 @@ func (m *model) peerFills(c *modelled) {
 	}
 }
 
-// programStep does what a program does with a channel.
+// programStep does a step of the program with a channel.
 func (m *model) programStep(step byte, c *modelled) {
 	switch step {
 	case stepWrite:
@@ -112,7 +110,7 @@ func (m *model) programStep(step byte, c *modelled) {
 	}
 }
 
-// hear takes a packet of the connection's, and checks that it may be.
+// hear takes a packet of the connection, and checks that the packet is allowed.
 func (m *model) hear(packet []byte) {
 	var (
 		global   globalRequestMsg
@@ -168,7 +166,7 @@ func (m *model) hear(packet []byte) {
 	}
 }
 
-// accepted has a channel that the peer has offered begin.
+// accepted begins a channel that the peer has offered.
 func (m *model) accepted(confirm *confirmMsg) {
 	i := slices.IndexFunc(m.offered, func(c *modelled) bool { return c.remote == confirm.Recipient })
 	require.GreaterOrEqual(m.t, i, 0)
@@ -179,8 +177,7 @@ func (m *model) accepted(confirm *confirmMsg) {
 	m.channels = append(m.channels, c)
 }
 
-// opened returns the channel that a message of ours is for, on which we must not
-// have said CLOSE.
+// opened returns the channel for a message of ours. We must not have sent CLOSE there.
 func (m *model) opened(remote uint32) *modelled {
 	for _, c := range slices.Concat(m.opening, m.channels) {
 		if c.remote == remote {

@@ -17,25 +17,25 @@ const (
 	fuzzWindow    = 4 << 10
 	fuzzMaxWindow = 16 << 10
 	fuzzMaxPacket = 2 << 10
-	fuzzEarly     = 16 << 10 // data that a presumed channel may send
+	fuzzEarly     = 16 << 10 // bytes that an early channel may send
 )
 
-// verdict is what the last step means for the connection.
+// verdict is the meaning of the last step for the connection.
 type verdict int
 
 const (
 	unclear   verdict = iota
-	legal             // it goes on
-	forbidden         // it ends with a ProtocolError
+	legal             // the connection goes on
+	forbidden         // the connection ends with a ProtocolError
 )
 
-// model knows what both sides of a connection have said, and what follows.
+// model knows the words of both sides of a connection, and their consequences.
 type model struct {
 	t      *testing.T
 	script []byte
 	c      *connection.Conn
 	peer   *end
-	group  sync.WaitGroup // what the program does meanwhile
+	group  sync.WaitGroup // the calls of the program
 
 	verdict  verdict
 	opening  []*modelled // by us, not answered yet
@@ -46,14 +46,14 @@ type model struct {
 	numbers  uint32
 }
 
-// modelled is a channel as the peer knows it.
+// modelled is a channel as the peer knows the channel.
 type modelled struct {
-	ch                  *connection.Channel // nil while there is none, or nobody waited for it
+	ch                  *connection.Channel // nil while there is none, or nobody waited
 	id, remote          uint32              // our number; the peer's
-	presumed, confirmed bool
-	window              int // what the peer may send
+	early, confirmed    bool
+	window              int // bytes that the peer may send
 	stdout, stderr      modelledStream
-	sendWindow          int // what we may send
+	sendWindow          int // bytes that we may send
 	sendMax             int
 	sentEOF, sentClose  bool // by us
 	peerEOF, peerClosed bool
@@ -85,7 +85,7 @@ func newModel(t *testing.T, script []byte) *model {
 // grant answers the peer's requests.
 func grant(context.Context, *connection.Request) ([]byte, bool) { return nil, true }
 
-// send says something as the peer, and what is to follow.
+// send says something as the peer, with the verdict to follow.
 func (m *model) send(v verdict, message any) {
 	m.verdict = v
 	packet, raw := message.([]byte)
@@ -95,7 +95,7 @@ func (m *model) send(v verdict, message any) {
 	_ = m.peer.WritePacket(packet)
 }
 
-// channel returns the channel that the script names, or nil.
+// channel returns the script's next channel, or nil.
 func (m *model) channel() *modelled {
 	if n := int(m.byte()); len(m.channels) > 0 {
 		return m.channels[n%len(m.channels)]
@@ -103,14 +103,14 @@ func (m *model) channel() *modelled {
 	return nil
 }
 
-// step does one step.
+// step does a single step.
 func (m *model) step(step byte) {
 	m.verdict = legal
 	switch step {
 	case stepOpen, stepAbandonedOpen:
 		m.open(step == stepAbandonedOpen)
-	case stepPresume:
-		m.presume()
+	case stepOpenEarly:
+		m.openEarly()
 	case stepConfirm, stepConfirmElse:
 		m.confirm(step == stepConfirmElse)
 	case stepRefuse:
@@ -163,7 +163,7 @@ func (m *model) open(abandon bool) {
 	}
 }
 
-// settleOpen takes our open, and with it the number of the channel.
+// settleOpen takes our open, with the number of the channel.
 func (m *model) settleOpen(c *modelled) {
 	packet, err := m.peer.ReadPacket()
 	for ; err == nil && packet[0] != 90; packet, err = m.peer.ReadPacket() {
@@ -177,12 +177,12 @@ func (m *model) settleOpen(c *modelled) {
 	m.numbers++
 }
 
-func (m *model) presume() {
+func (m *model) openEarly() {
 	if len(m.opening)+len(m.channels) >= 16 {
 		return
 	}
-	c := &modelled{presumed: true, sendWindow: fuzzEarly, sendMax: fuzzEarly}
-	ch, err := m.c.PresumeChannel(context.Background(), "x", nil, 1000+m.numbers, grant)
+	c := &modelled{early: true, sendWindow: fuzzEarly, sendMax: fuzzEarly}
+	ch, err := m.c.OpenChannelEarly(context.Background(), "x", nil, 1000+m.numbers, grant)
 	require.NoError(m.t, err)
 	m.settleOpen(c)
 	c.ch = ch
@@ -198,11 +198,11 @@ func (m *model) confirm(otherwise bool) {
 	c := m.opening[0]
 	m.opening = m.opening[1:]
 	remote, v := c.remote, legal
-	if packet == 0 || otherwise && c.presumed {
+	if packet == 0 || otherwise && c.early {
 		remote, v = remote+500, forbidden
 	}
 	c.confirmed, c.sendMax = true, packet
-	if c.presumed {
+	if c.early {
 		c.sendWindow += window - fuzzEarly
 	} else {
 		c.sendWindow = window
@@ -233,7 +233,7 @@ func (m *model) peerOpens() {
 	m.send(legal, &openMsg{"offer", c.remote, uint32(window), uint32(packet), []byte{byte(len(m.offered) - 1)}})
 }
 
-// next is what the peer sends next on a stream.
+// next returns the next n bytes of the peer on a stream.
 func (s *modelledStream) next(n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -242,8 +242,7 @@ func (s *modelledStream) next(n int) []byte {
 	return p
 }
 
-// dataVerdict is what n bytes of the peer bring about. What comes after our own
-// CLOSE is not looked at.
+// dataVerdict is the verdict on n bytes of the peer. Data after our own CLOSE is not looked at.
 func (c *modelled) dataVerdict(n int) verdict {
 	switch {
 	case !c.confirmed || c.peerClosed:
@@ -254,7 +253,7 @@ func (c *modelled) dataVerdict(n int) verdict {
 	return legal
 }
 
-// adjustVerdict is what more window for us brings about.
+// adjustVerdict is the verdict on n bytes of window for us.
 func (c *modelled) adjustVerdict(n uint32) verdict {
 	switch {
 	case !c.confirmed && !c.peerClosed:
@@ -265,8 +264,7 @@ func (c *modelled) adjustVerdict(n uint32) verdict {
 	return legal
 }
 
-// drained tells whether nothing of what the peer has sent waits to be read, and
-// more may come.
+// drained reports whether all data of the peer has been read, and more may come.
 func (c *modelled) drained() bool {
 	return c.confirmed && !c.peerEOF && !c.sentClose && c.stdout.read == c.stdout.sent && c.stderr.read == c.stderr.sent
 }

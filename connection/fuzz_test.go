@@ -14,10 +14,9 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// FuzzPeer has a byte string say what the peer sends and what the program does,
-// in turn, while a model of both keeps the books: what each side has granted to
-// the other, what was asked and what was answered. The bubble sees to it that
-// nothing hangs, and that no goroutine is left.
+// FuzzPeer has a byte string script the peer and the program, in turn, while a model of both
+// keeps the books: the window granted by each side, the questions and the answers. The bubble
+// detects hanging calls and goroutines that are left.
 func FuzzPeer(f *testing.F) {
 	for _, script := range fuzzSeeds {
 		f.Add(script)
@@ -27,13 +26,13 @@ func FuzzPeer(f *testing.F) {
 	})
 }
 
-// The steps of a script, by their first byte. What follows is the number of a
-// channel, where there is one, and what the step takes.
+// The steps of a script are chosen by their first byte. The number of a channel follows, if the
+// step is about a channel, and then the step's arguments.
 const (
 	stepOpen byte = iota
-	stepPresume
+	stepOpenEarly
 	stepConfirm     // window, packet size
-	stepConfirmElse // a presumed channel, by another number
+	stepConfirmElse // an early channel, by another number
 	stepRefuse
 	stepData // length
 	stepExtended
@@ -67,8 +66,8 @@ var fuzzSeeds = [][]byte{
 	{stepOpen, stepConfirm, 1, 1, stepWrite, 0, 9, 0, stepEOF, 0, stepData, 0, 0, 1, stepClose, 0, stepAdjust, 0, 0, 0, 0, 1, stepData, 0, 0, 1},
 	{stepOpen, stepConfirm, 1, 1, stepData, 0, 16, 0, stepData, 0, 0, 1},
 	{stepOpen, stepConfirm, 1, 1, stepExtended, 0, 8, 0, 1, stepExtended, 0, 8, 0, 9, stepReadStderr, 0, 8, 0, stepCloseStderr, 0, stepExtended, 0, 8, 0, 1},
-	{stepPresume, stepWrite, 0, 80, 0, stepRequest, 0, stepConfirm, 8, 1, stepAdjust, 0, 0, 0, 255, 0, stepReply, 0, 1, stepCloseChannel, 0, stepClose, 0},
-	{stepPresume, stepWrite, 0, 1, 0, stepRequest, 0, stepRefuse}, {stepPresume, stepConfirmElse}, {stepPresume, stepEOF, 0},
+	{stepOpenEarly, stepWrite, 0, 80, 0, stepRequest, 0, stepConfirm, 8, 1, stepAdjust, 0, 0, 0, 255, 0, stepReply, 0, 1, stepCloseChannel, 0, stepClose, 0},
+	{stepOpenEarly, stepWrite, 0, 1, 0, stepRequest, 0, stepRefuse}, {stepOpenEarly, stepConfirmElse}, {stepOpenEarly, stepEOF, 0},
 	{stepOpen, stepRefuse, stepRefuse}, {stepAbandonedOpen, stepConfirm, 1, 1, stepClose, 0}, {stepAbandonedOpen, stepRefuse},
 	{stepOpen, stepOpen, stepConfirm, 9, 9, stepConfirm, 9, 9, stepRequest, 0, stepRequest, 1, stepRequest, 0, stepReply, 1, 0, stepReply, 0, 1, stepReply, 0, 0, stepReply, 0, 0},
 	{stepOpen, stepConfirm, 9, 9, stepPeerRequest, 0, 1, stepPeerRequest, 0, 0, stepCloseChannel, 0, stepPeerRequest, 0, 1, stepData, 0, 99, 99, stepClose, 0, stepPeerRequest, 0, 1},
@@ -101,8 +100,8 @@ func (m *model) play() {
 	}
 }
 
-// settle checks what the connection has said and whether it has come to the
-// end that the last step had to bring about, or must not.
+// settle checks the connection's packets, and that the connection has ended if and only if the
+// last step demands an end.
 func (m *model) settle() {
 	for !m.ended() && m.peer.in.length() > 0 {
 		packet, err := m.peer.ReadPacket()
@@ -123,7 +122,7 @@ func (m *model) settle() {
 	}
 }
 
-// ended tells whether the connection has.
+// ended reports whether the connection has.
 func (m *model) ended() bool {
 	select {
 	case <-m.c.Done():
@@ -156,7 +155,7 @@ func (m *model) uint32() uint32 {
 	return binary.BigEndian.Uint32([]byte{m.byte(), m.byte(), m.byte(), m.byte()})
 }
 
-// raw is a packet as the script has it.
+// raw returns a packet from the script.
 func (m *model) raw() []byte {
 	n := min(m.length(), len(m.script))
 	packet := bytes.Clone(m.script[:n])
@@ -164,8 +163,7 @@ func (m *model) raw() []byte {
 	return packet
 }
 
-// read reads what waits on one of the two streams, and checks that it is what
-// was sent, in order.
+// read reads the waiting data of a stream, and checks the data and their order.
 func (m *model) read(c *modelled, s *modelledStream, read func([]byte) (int, error)) {
 	_ = c.ch.SetReadDeadline(time.Now().Add(time.Millisecond))
 	p := make([]byte, m.length())
@@ -181,14 +179,14 @@ func (m *model) read(c *modelled, s *modelledStream, read func([]byte) (int, err
 	}
 }
 
-// ask sends a request of ours and notes that it is to be answered.
+// ask sends a request of ours and notes the request.
 func (m *model) ask(asked *[]*connection.Pending, send func(context.Context, string, bool, []byte) (*connection.Pending, error)) {
 	if p, err := send(context.Background(), "x", true, nil); err == nil {
 		*asked = append(*asked, p)
 	}
 }
 
-// answered checks that the oldest request has got the answer, and no other.
+// answered checks that the oldest request has got its answer, and no other request has.
 func (m *model) answered(asked *[]*connection.Pending, granted bool) {
 	synctest.Wait()
 	for i, p := range *asked {

@@ -6,14 +6,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// keepAliveName is a request that no peer knows: the refusal is the sign of
-// life.
+// keepAliveName is a request that no peer knows: the refusal is the sign of life.
 const keepAliveName = "keepalive@openssh.com"
 
 var keepAlivePacket = ssh.Marshal(&globalRequestMsg{Name: keepAliveName, WantReply: true})
 
-// startKeepAlive needs no goroutine: a timer is all there is between two
-// intervals.
+// startKeepAlive needs no goroutine: a timer is all there is between two intervals.
 func (c *Conn) startKeepAlive() {
 	if c.config.KeepAliveInterval <= 0 {
 		return
@@ -48,15 +46,15 @@ func (c *Conn) startKeepAlive() {
 	}
 }
 
-// hear counts a sign of life. It is the read loop's.
+// hear counts a sign of life.
 func (c *Conn) hear() {
 	if c.heard.Load() < 2 {
 		c.heard.Add(1)
 	}
 }
 
-// askAlive has the write loop ask when it next can. It counts as asked when the
-// peer takes nothing, which is no sign of life either.
+// askAlive makes the write loop ask when possible. The question counts as asked even while the
+// peer reads nothing: that silence is no sign of life either.
 func (o *outbox) askAlive() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The message numbers of RFC 4254 section 9.
+// These are the message numbers of RFC 4254 section 9.
 const (
 	msgUserAuthBanner      = 53 // of RFC 4252 section 5.4; see dispatch
 	msgGlobalRequest       = 80
@@ -32,7 +32,7 @@ type globalRequestMsg struct {
 	Payload   []byte `ssh:"rest"`
 }
 
-// RFC 4254 section 5.1.
+// channelOpenMsg is SSH_MSG_CHANNEL_OPEN, RFC 4254 section 5.1.
 type channelOpenMsg struct {
 	Type      string `sshtype:"90"`
 	Sender    uint32
@@ -41,7 +41,7 @@ type channelOpenMsg struct {
 	ExtraData []byte `ssh:"rest"`
 }
 
-// RFC 4254 section 5.1.
+// channelConfirmationMsg is SSH_MSG_CHANNEL_OPEN_CONFIRMATION, RFC 4254 section 5.1.
 type channelConfirmationMsg struct {
 	Recipient uint32 `sshtype:"91"`
 	Sender    uint32
@@ -50,15 +50,15 @@ type channelConfirmationMsg struct {
 	ExtraData []byte `ssh:"rest"`
 }
 
-// RFC 4254 section 5.1.
+// channelOpenFailureMsg is SSH_MSG_CHANNEL_OPEN_FAILURE, RFC 4254 section 5.1.
 type channelOpenFailureMsg struct {
 	Recipient uint32 `sshtype:"92"`
 	Reason    uint32
 	Message   string
-	Language  []byte `ssh:"rest"` // a string; some servers leave it out
+	Language  []byte `ssh:"rest"` // a string; some servers leave this field out
 }
 
-// RFC 4254 section 5.4.
+// channelRequestMsg is SSH_MSG_CHANNEL_REQUEST, RFC 4254 section 5.4.
 type channelRequestMsg struct {
 	Recipient uint32 `sshtype:"98"`
 	Name      string
@@ -66,7 +66,7 @@ type channelRequestMsg struct {
 	Payload   []byte `ssh:"rest"`
 }
 
-// unmarshal parses a message; one that cannot be parsed is the peer's fault.
+// unmarshal parses a message. A malformed message is a violation by the peer.
 func unmarshal(packet []byte, msg any) error {
 	if err := ssh.Unmarshal(packet, msg); err != nil {
 		return protocolErrorf("malformed message %d", packet[0])
@@ -74,17 +74,17 @@ func unmarshal(packet []byte, msg any) error {
 	return nil
 }
 
-// appendMsg appends the start that all messages to a channel have, and which
-// is all of EOF, CLOSE, SUCCESS and FAILURE.
+// appendMsg appends the start of a message to a channel: all there is of EOF, CLOSE, SUCCESS and
+// FAILURE.
 func appendMsg(b []byte, number byte, recipient uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, number), recipient)
 }
 
-// maxDataHeader is the most that appendDataHeader appends.
+// maxDataHeader is the most bytes that appendDataHeader appends.
 const maxDataHeader = 13
 
-// appendDataHeader appends what stands before channel data of size bytes: of the
-// given extended type, or ordinary data when that is 0.
+// appendDataHeader appends the header of size bytes of channel data: extended data of the given
+// type, or ordinary data for type 0.
 func appendDataHeader(b []byte, recipient, extended uint32, size int) []byte {
 	if extended == 0 {
 		b = appendMsg(b, msgChannelData, recipient)

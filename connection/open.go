@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// OpenChannel opens a channel of the given type; extra is the data that the
-// type prescribes behind the general part of the open, RFC 4254 section 5.1. h
-// answers the peer's requests about the channel; nil refuses them all. A
-// refusal is an [*OpenError]. When ctx ends first, OpenChannel returns its
-// error, and closes the channel should the peer still open it.
+// OpenChannel opens a channel of the given type; extra is the type's own part of the open, RFC
+// 4254 section 5.1. h answers the peer's requests about the channel; nil refuses all. A refusal
+// is an [*OpenError]. When ctx ends first, OpenChannel returns the errors of ctx, and closes the
+// channel should the peer still open it.
 func (c *Conn) OpenChannel(ctx context.Context, typ string, extra []byte, h RequestFunc) (*Channel, error) {
 	ch := c.newChannel(h)
 	if err := c.sendOpen(ctx, ch, typ, extra); err != nil {
@@ -22,40 +23,13 @@ func (c *Conn) OpenChannel(ctx context.Context, typ string, extra []byte, h Requ
 	case <-ch.opened:
 	case <-ctx.Done():
 		if ch.abandon() {
-			return nil, ctx.Err()
+			return nil, ctxerr.Of(ctx)
 		}
 	case <-c.done:
-		return nil, c.closed()
+		return nil, context.Cause(c.ctx)
 	}
 	if ch.openErr != nil {
 		return nil, ch.openErr
-	}
-	return ch, nil
-}
-
-// earlyWindow is the data that a presumed channel takes before the peer has
-// said what it allows.
-const earlyWindow = 16 << 10
-
-// PresumeChannel opens a channel as [Conn.OpenChannel] does and returns without
-// waiting for the answer. The channel is used as if the peer had given it the
-// given number, so requests, data and EOF go out right behind the open. RFC
-// 4254 does not foresee that: it is for peers of whom the number is known, as
-// OpenSSH and dropbear give 0 to the first channel of a connection.
-//
-// Up to 16 KiB of data are sent before the answer; a window that is smaller in
-// the end is charged for it. If the peer gives the channel another number, the
-// connection ends with a [*ProtocolError]. If it refuses, all calls on the
-// channel and the answers to its requests fail with the [*OpenError]. ctx is
-// only for the wait that there is when very much is queued to be written.
-func (c *Conn) PresumeChannel(
-	ctx context.Context, typ string, extra []byte, number uint32, h RequestFunc,
-) (*Channel, error) {
-	ch := c.newChannel(h)
-	ch.presumed = true
-	ch.setPeer(number, earlyWindow, earlyWindow)
-	if err := c.sendOpen(ctx, ch, typ, extra); err != nil {
-		return nil, err
 	}
 	return ch, nil
 }
@@ -72,7 +46,7 @@ func (c *Conn) sendOpen(ctx context.Context, ch *Channel, typ string, extra []by
 		MaxPacket: uint32(c.config.MaxPacket),
 		ExtraData: extra,
 	})
-	err := fmt.Errorf("connection: channel open of %d bytes is too long", len(packet))
+	err := fmt.Errorf("connection: channel open of %d bytes is longer than %d", len(packet), maxMessage)
 	if len(packet) <= maxMessage {
 		err = c.out.send(ctx, nil, packet)
 	}
@@ -82,7 +56,7 @@ func (c *Conn) sendOpen(ctx context.Context, ch *Channel, typ string, extra []by
 	return err
 }
 
-// add gives a new channel its number and makes it known to the read loop.
+// add numbers a new channel and makes the channel known to the read loop.
 func (c *Conn) add(ch *Channel) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,14 +64,14 @@ func (c *Conn) add(ch *Channel) error {
 		return closedBy(c.cause)
 	}
 	if len(c.channels)+c.deciding >= c.config.MaxChannels {
-		return &OpenError{Reason: ResourceShortage, Message: "too many channels of this connection are open"}
+		return &OpenError{Reason: ResourceShortage, Message: "too many open channels; raise Config.MaxChannels"}
 	}
 	c.addLocked(ch)
 	return nil
 }
 
-// addLocked numbers channels on and on: a late message never finds another
-// channel under the number of one that is gone.
+// addLocked counts upwards and reuses no number, so that a late message never meets another
+// channel under the number of a former channel.
 func (c *Conn) addLocked(ch *Channel) {
 	for c.channels[c.nextID] != nil {
 		c.nextID++
@@ -117,7 +91,7 @@ func (c *Conn) remove(ch *Channel) {
 	delete(c.channels, ch.id)
 }
 
-// setPeer takes over what the peer says of itself when a channel is opened.
+// setPeer takes over the peer's side of an open: number, window and packet size.
 func (c *Channel) setPeer(number, window, maxPacket uint32) {
 	c.conn.out.mu.Lock()
 	defer c.conn.out.mu.Unlock()
@@ -126,22 +100,7 @@ func (c *Channel) setPeer(number, window, maxPacket uint32) {
 	c.sendMax = min(maxPacket, maxSend)
 }
 
-// confirmPeer is setPeer for a presumed channel: what was sent early counts
-// against the window. OpenSSH confirms a session with no window at all, and
-// grants it when it has accepted a command.
-func (c *Channel) confirmPeer(number, window, maxPacket uint32) error {
-	c.conn.out.mu.Lock()
-	defer c.conn.out.mu.Unlock()
-	if number != c.remote {
-		return protocolErrorf("channel %d got number %d, and was used as %d", c.id, number, c.remote)
-	}
-	c.sendWindow += int64(window) - earlyWindow
-	c.sendMax = min(maxPacket, maxSend)
-	c.wakeWriters()
-	return nil
-}
-
-// abandon gives up waiting for the answer to an open, unless it has come.
+// abandon gives up the wait for the answer to an open, unless the answer has come.
 func (c *Channel) abandon() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,8 +113,7 @@ func (c *Channel) abandon() bool {
 	}
 }
 
-// publish ends the wait for the answer to an open. It returns false when nobody
-// waits.
+// publish ends the wait for the answer to an open, and returns false when nobody waits.
 func (c *Channel) publish() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,12 +128,12 @@ func (c *Conn) handleConfirmation(packet []byte) error {
 	}
 	ch := c.lookup(m.Recipient)
 	if ch == nil || ch.confirmed {
-		return protocolErrorf("confirmation of channel %d, which is not being opened", m.Recipient)
+		return protocolErrorf("confirmation of channel %d without an open", m.Recipient)
 	}
 	if m.MaxPacket == 0 {
-		return protocolErrorf("channel %d does not allow any data", m.Recipient)
+		return protocolErrorf("confirmation of channel %d with a packet size of 0", m.Recipient)
 	}
-	if !ch.presumed {
+	if !ch.early {
 		ch.setPeer(m.Sender, m.Window, m.MaxPacket)
 	} else if err := ch.confirmPeer(m.Sender, m.Window, m.MaxPacket); err != nil {
 		return err
@@ -195,7 +153,7 @@ func (c *Conn) handleOpenFailure(packet []byte) error {
 	}
 	ch := c.lookup(m.Recipient)
 	if ch == nil || ch.confirmed {
-		return protocolErrorf("refusal of channel %d, which is not being opened", m.Recipient)
+		return protocolErrorf("refusal of channel %d without an open", m.Recipient)
 	}
 	c.remove(ch)
 	ch.openErr = &OpenError{Reason: OpenReason(m.Reason), Message: cut(m.Message)}
@@ -204,21 +162,18 @@ func (c *Conn) handleOpenFailure(packet []byte) error {
 	return nil
 }
 
-// OpenFunc decides about a channel that the peer wants to open: it calls
-// [Open.Accept] or [Open.Reject] before it returns, or leaves the decision to
-// the next handler. It runs on its own goroutine and may go on to use the
-// channel. ctx ends with the connection.
+// OpenFunc decides about a channel that the peer wants to open. An OpenFunc calls [Open.Accept]
+// or [Open.Reject] before it returns, or leaves the decision to the next handler. Each call has
+// its own goroutine and may go on to use the channel. ctx ends with the connection.
 type OpenFunc func(ctx context.Context, o *Open)
 
-type openHandler struct{ handle OpenFunc }
-
-// HandleOpen has h decide about channels of the given type that the peer wants
-// to open; "" stands for all types, after the handlers of the type itself. Of
-// several handlers the newest is asked first. When all leave the decision open
-// the channel is refused as prohibited, when there is none as of an unknown
-// type. Up to 256 undecided opens are held, further ones refused.
+// HandleOpen makes h decide about channels of the given type that the peer wants to open; ""
+// stands for all types, after the handlers of the type itself. Of several handlers the newest is
+// asked first. A channel without a handler is refused as of an unknown type, and a channel about
+// which no handler decides as prohibited. Up to 256 undecided opens are held, further opens
+// refused.
 func (c *Conn) HandleOpen(typ string, h OpenFunc) (remove func()) {
-	return addHandler(&c.mu, &c.openHandlers, typ, &openHandler{h})
+	return addHandler(&c.mu, &c.openHandlers, typ, &h)
 }
 
 // Open is a channel that the peer wants to open.
@@ -228,15 +183,18 @@ type Open struct {
 	answered bool // conn.mu guards it
 }
 
-// Type returns the type of the channel. It is the peer's text.
+// Conn returns the connection of the open. A handler in a [Config] learns its connection here.
+func (o *Open) Conn() *Conn { return o.conn }
+
+// Type returns the type of the channel, a text of the peer.
 func (o *Open) Type() string { return o.msg.Type }
 
-// ExtraData returns the data that belongs to the type. It must not be changed,
-// as handlers that are asked later get the same.
+// ExtraData returns the type's own part of the open. Handlers that are asked later get the same
+// slice, so a handler must not change the data.
 func (o *Open) ExtraData() []byte { return o.msg.ExtraData }
 
-// Accept opens the channel; h is as for [Conn.OpenChannel]. It fails when the
-// open has been answered or the connection has ended.
+// Accept opens the channel; h is as for [Conn.OpenChannel]. Accept fails when the open has been
+// answered or the connection has ended.
 func (o *Open) Accept(h RequestFunc) (*Channel, error) {
 	c := o.conn
 	ch := c.newChannel(h)
@@ -258,8 +216,8 @@ func (o *Open) Accept(h RequestFunc) (*Channel, error) {
 	return ch, nil
 }
 
-// Reject refuses the channel. It fails as Accept does. The message is for
-// people; more than 200 bytes are cut off.
+// Reject refuses the channel, and fails as Accept does. The message is for people, and cut to
+// 200 bytes.
 func (o *Open) Reject(reason OpenReason, message string) error {
 	if err := o.answer(nil); err != nil {
 		return err
@@ -277,9 +235,9 @@ func openFailure(recipient uint32, reason OpenReason, message string) []byte {
 	})
 }
 
-// answer makes the decision, once: for the channel, or against any if it is
-// nil. The caller sends it, and then calls answered: until then the open counts,
-// or a peer that does not read could have any number of them wait for room.
+// answer makes the decision, once: for the channel, or against any channel if ch is nil. The
+// caller sends the answer and then calls answered. The open counts until then, or a peer that
+// does not read could have any number of opens wait for room.
 func (o *Open) answer(ch *Channel) error {
 	c := o.conn
 	c.mu.Lock()
@@ -306,8 +264,8 @@ func (c *Conn) answered() {
 	c.answering--
 }
 
-// handleOpen is the read loop's part of an open: it refuses what nobody could
-// decide about, and starts a goroutine for the rest.
+// handleOpen is the read loop's part of an open: a refusal if nobody can decide, and a goroutine
+// otherwise.
 func (c *Conn) handleOpen(packet []byte) error {
 	o := &Open{conn: c}
 	if err := unmarshal(packet, &o.msg); err != nil {
@@ -323,9 +281,9 @@ func (c *Conn) handleOpen(packet []byte) error {
 	return nil
 }
 
-// admit counts an open as undecided and returns the handlers to ask, the first
-// one first, or nil and why it is refused.
-func (c *Conn) admit(m *channelOpenMsg) (handlers []*openHandler, reason OpenReason, message string) {
+// admit counts an open as undecided and returns the handlers in the order to ask them, or nil, a
+// reason and a message for the refusal.
+func (c *Conn) admit(m *channelOpenMsg) (handlers []*OpenFunc, reason OpenReason, message string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	handlers = slices.Clone(c.openHandlers[""])
@@ -335,7 +293,7 @@ func (c *Conn) admit(m *channelOpenMsg) (handlers []*openHandler, reason OpenRea
 	slices.Reverse(handlers)
 	switch {
 	case len(handlers) == 0:
-		return nil, UnknownChannelType, "unknown channel type"
+		return nil, UnknownChannelType, "no handler for this type"
 	case c.deciding+c.answering >= maxDeciding || len(c.channels)+c.deciding >= c.config.MaxChannels:
 		return nil, ResourceShortage, "too many channels"
 	case m.MaxPacket == 0:
@@ -345,16 +303,16 @@ func (c *Conn) admit(m *channelOpenMsg) (handlers []*openHandler, reason OpenRea
 	return handlers, 0, ""
 }
 
-// decide asks one handler after the other.
-func (o *Open) decide(handlers []*openHandler) {
+// decide asks the handlers in order.
+func (o *Open) decide(handlers []*OpenFunc) {
 	for _, h := range handlers {
-		h.handle(o.conn.ctx, o)
+		(*h)(o.conn.ctx, o)
 		if o.isAnswered() {
 			return
 		}
 	}
 	// An error means that the connection has ended.
-	_ = o.Reject(Prohibited, "not allowed")
+	_ = o.Reject(Prohibited, "no handler accepted the channel")
 }
 
 func (o *Open) isAnswered() bool {

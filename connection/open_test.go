@@ -34,7 +34,7 @@ func TestOpenSaysWhatWeGrant(t *testing.T) {
 				})
 				m := expect[openMsg](p)
 				require.Equal(t, "x@example.com", m.Type)
-				require.Equal(t, "extra", string(m.Extra))
+				require.Equal(t, "extra", string(m.Payload))
 				require.Equal(t, test.window, m.Window)
 				require.Equal(t, test.maxPacket, m.MaxPacket)
 				cancel()
@@ -60,7 +60,7 @@ func TestOpenRefusedIsTyped(t *testing.T) {
 		require.Len(t, refused.Message, 200)
 		require.NotContains(t, err.Error(), "\n")
 
-		// The number is gone with it.
+		// The number is gone with the refusal.
 		p.send(&openFailureMsg{Recipient: m.Sender, Reason: 2})
 		require.ErrorAs(t, c.Wait(), new(*connection.ProtocolError))
 	})
@@ -119,13 +119,13 @@ func TestOpenWithAnEndedContextSendsNothing(t *testing.T) {
 		_, err := c.OpenChannel(ctx, "session", nil, nil)
 		require.ErrorIs(t, err, context.Canceled)
 		_, err = c.OpenChannel(t.Context(), "session", make([]byte, 1<<20), nil)
-		require.ErrorContains(t, err, "too long")
+		require.ErrorContains(t, err, "longer than 261120")
 		synctest.Wait()
 		p.quiet()
 	})
 }
 
-// handler is an OpenFunc that notes that it was asked.
+// handler is an OpenFunc that notes its calls.
 func handler(asked *[]string, name string, decide func(o *connection.Open)) connection.OpenFunc {
 	return func(_ context.Context, o *connection.Open) {
 		*asked = append(*asked, name)
@@ -201,7 +201,7 @@ func TestPeerOpenAccepted(t *testing.T) {
 			fmt.Fprintf(ch, "%s %s", o.Type(), o.ExtraData())
 			ch.Close()
 		})
-		p.send(&openMsg{Type: "x@example.com", Sender: 9, Window: 100, MaxPacket: 100, Extra: []byte("hello")})
+		p.send(&openMsg{Type: "x@example.com", Sender: 9, Window: 100, MaxPacket: 100, Payload: []byte("hello")})
 		m := expect[confirmMsg](p)
 		require.EqualValues(t, 9, m.Recipient)
 		require.EqualValues(t, 1000, m.Window)
@@ -213,7 +213,7 @@ func TestPeerOpenAccepted(t *testing.T) {
 	})
 }
 
-// C12
+// C12: undecided opens of the peer are bounded.
 func TestUndecidedPeerOpensAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -244,8 +244,8 @@ func TestPeerOpensCountAgainstMaxChannels(t *testing.T) {
 	})
 }
 
-// Opens that nobody waits for any more count until the peer has answered: a peer
-// that never does cannot make them pile up.
+// Opens that nobody waits for count until the peer has answered: without answers no more of
+// them are sent.
 func TestOpensOfOursCountAgainstMaxChannels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, &connection.Config{MaxChannels: 2})
@@ -266,7 +266,7 @@ func TestOpensOfOursCountAgainstMaxChannels(t *testing.T) {
 	})
 }
 
-// C7: what comes for a channel that is gone is not delivered to a later one.
+// C7: a message for a former channel is not delivered to a later channel.
 func TestNumberOfAChannelIsNotUsedAgain(t *testing.T) {
 	c, p := start(t, nil)
 	_, first := p.open(c, nil)
@@ -289,8 +289,8 @@ func TestPeerOpenWithoutPacketSizeIsRefused(t *testing.T) {
 	})
 }
 
-// C12 and P16: a peer that opens without end and does not read is not read any more, instead
-// of filling our memory with refusals.
+// C12 and P16: a peer that opens without end and does not read is not read any more, instead of
+// filling our memory with refusals.
 func TestPeerThatOpensAndDoesNotReadIsStopped(t *testing.T) {
 	const opens = 60_000
 	flood := func(t *testing.T) (*connection.Conn, *peer) {
@@ -341,18 +341,18 @@ func TestPeerThatOpensAndDoesNotReadIsStopped(t *testing.T) {
 	})
 }
 
-// flooded returns a connection that can send nothing, and whose handler of opens
-// is decide, with an open for it.
+// flooded returns a connection that can send nothing and whose handler of opens is decide, and
+// an open for the handler.
 func flooded(t *testing.T, decide connection.OpenFunc) (c *connection.Conn, p *peer, open []byte) {
 	c, p = start(t, nil)
 	c.HandleOpen("x", decide)
 	p.fill(c)
-	return c, p, marshal(&openMsg{Type: "x", Sender: 7, Window: 10, MaxPacket: 10, Extra: make([]byte, 10_000)})
+	return c, p, marshal(&openMsg{Type: "x", Sender: 7, Window: 10, MaxPacket: 10, Payload: make([]byte, 10_000)})
 }
 
 func accept(_ context.Context, o *connection.Open) { _, _ = o.Accept(nil) }
 
-// C12 and P16: so is one whose opens a handler decides, however it does.
+// C12 and P16: a peer that does not read is stopped, however a handler decides.
 func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
 	for name, decide := range map[string]connection.OpenFunc{
 		"undecided": func(context.Context, *connection.Open) {},
@@ -380,15 +380,15 @@ func TestAnswersToOpensThatCannotLeaveAreBounded(t *testing.T) {
 	}
 }
 
-// C7 and C12: closing channels of which it has not heard yet, whose numbers it
-// guesses, makes no room for more of them.
+// C7 and C12: a peer makes no room for further channels by closing channels before their
+// confirmation, by guessed numbers.
 func TestChannelsClosedBeforeTheyAreConfirmedAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p, open := flooded(t, accept)
 		before := goroutines()
 		for guess := range uint32(1000) {
 			if p.WritePacket(open) != nil {
-				break // it has guessed wrong, for there were no more
+				break // the guess was wrong, for there were no more
 			}
 			synctest.Wait()
 			p.send(&closeMsg{guess})

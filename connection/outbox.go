@@ -3,29 +3,28 @@ package connection
 import (
 	"context"
 	"encoding/binary"
-	"slices"
 	"sync"
+	"time"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// The outbox holds everything that waits to be written, in one order, and
-// these are its three levels in bytes. Channel data waits outside while there
-// is more than dataLimit, requests and opens of the program and the answers of
-// its handlers while there is more than controlLimit, so that data never
-// starves them. Refused opens go in at any level, but above owedLimit the read
-// loop takes no further packet until the level has sunk. That is a deliberate
-// exception to "the read loop never waits": it is the only back-pressure
-// towards a peer that goes on asking and does not read, and both Close and
-// keepalive still end it. EOF and CLOSE go in at any level: there is one of
-// each for a channel.
+// The outbox holds all packets that wait to be written, in order, and has three levels in bytes.
+// Channel data waits outside above dataLimit. Requests and opens of the program and answers of
+// its handlers wait outside above controlLimit, so that data never starves them. Refused opens
+// go in at any level, but above owedLimit the read loop takes no further packet until the level
+// has sunk. This wait is a deliberate exception to "the read loop never waits": no other
+// back-pressure stops a peer that goes on asking and does not read, and Close and keepalive
+// still end the wait. EOF and CLOSE go in at any level: a channel has only one of each.
 const (
 	dataLimit    = 256 << 10
 	controlLimit = dataLimit + 64<<10
 	owedLimit    = 2 * dataLimit
 )
 
-// outbox is the sending half of the connection and of all its channels: mu
-// also guards what the channels keep for sending, so that a packet and the
-// state that goes with it, for example a reply slot, change as one.
+// outbox is the sending half of the connection and of all its channels: mu also guards the
+// sending state of channels, so that a packet and the state behind the packet, for example a
+// reply slot, change together.
 type outbox struct {
 	start     func() // starts the write loop
 	mu        sync.Mutex
@@ -33,10 +32,10 @@ type outbox struct {
 	queue     *batch    // nil while nothing is queued
 	credit    []*Channel
 	keepAlive bool
-	writing   bool      // the write loop lives, or a flight is under way: always while there is a queue
-	ahead     *batch    // what a flight has left for the write loop, to go before all else
-	taken     uint64    // batches and flights that have begun
-	written   uint64    // those that are over
+	writing   bool      // the write loop lives, or a direct write is under way: always while there is a queue
+	unflushed bool      // a direct write has left a rest in the transport
+	taken     uint64    // batches and direct writes begun
+	written   uint64    // batches and direct writes ended
 	progress  sync.Cond // of writing, taken and written
 	stopped   bool
 	err       error // set once; from then on nothing goes in
@@ -49,8 +48,8 @@ func (o *outbox) init(start func()) {
 	o.progress.L = &o.mu
 }
 
-// size is the level of the outbox. The caller holds o.mu, as for all methods
-// down to pushChannel.
+// size is the level of the outbox. The caller holds o.mu, as for all methods down to
+// pushChannel.
 func (o *outbox) size() int {
 	if o.queue == nil {
 		return 0
@@ -58,32 +57,21 @@ func (o *outbox) size() int {
 	return len(o.queue.data)
 }
 
-// push queues a packet that is appended by fill. After the end it does
-// nothing.
+// push queues a packet that fill appends, unless the outbox has ended.
 func (o *outbox) push(fill func(b []byte) []byte) {
 	if o.err != nil {
 		return
 	}
-	b := o.begin()
-	b.data = fill(b.data)
-	o.seal(b)
-}
-
-// begin returns the batch to append a packet to.
-func (o *outbox) begin() *batch {
 	if o.queue == nil {
 		o.queue = batches.Get().(*batch)
 	}
-	return o.queue
-}
-
-// seal ends the packet that was appended to b.
-func (o *outbox) seal(b *batch) {
+	b := o.queue
+	b.data = fill(b.data)
 	b.ends = append(b.ends, len(b.data))
 	o.run()
 }
 
-// run starts the write loop unless it lives. There is something to write.
+// run starts the write loop unless it runs.
 func (o *outbox) run() {
 	if !o.writing && o.err == nil {
 		o.writing = true
@@ -95,7 +83,7 @@ func (o *outbox) pushPacket(packet []byte) {
 	o.push(func(b []byte) []byte { return append(b, packet...) })
 }
 
-// pushChannel queues a message that has nothing but a recipient.
+// pushChannel queues a message of nothing but a recipient.
 func (o *outbox) pushChannel(number byte, recipient uint32) {
 	o.push(func(b []byte) []byte { return appendMsg(b, number, recipient) })
 }
@@ -107,60 +95,102 @@ func (o *outbox) pushData(recipient, extended uint32, data []byte) {
 	})
 }
 
-// passOn wakes one more sender if there is room. Whoever was woken for room
-// calls it, having used the room or not: only so can the write loop get away
-// with waking one sender for each batch instead of all of them.
+// passOn wakes another sender if there is room. Every sender that was woken for room calls
+// passOn, whether or not the sender used the room: only so can the write loop wake a single
+// sender for each batch instead of all.
 func (o *outbox) passOn() {
 	if o.size() < dataLimit {
 		o.room.Signal()
 	}
 }
 
-// await blocks until ready is true, or returns ready's error or that of ctx.
-// The caller holds o.mu.
-func (o *outbox) await(ctx context.Context, ready func() (bool, error)) error {
-	try := func() (bool, error) {
-		ok, err := ready()
-		if err == nil {
-			err = ctx.Err()
+// writeLoop lives while there is something to write: an idle connection has the read loop alone.
+func (c *Conn) writeLoop() {
+	err := c.flushDirect()
+	for err == nil {
+		b := c.out.take()
+		if b == nil {
+			return
 		}
-		return ok, err
+		if c.powers.batch == nil {
+			err = b.send(c.t)
+		} else {
+			c.sending = b
+			err = c.powers.batch.Batch(c.sendBatch)
+			c.sending = nil
+		}
+		b.release()
 	}
-	ok, err := try()
-	if ok || err != nil {
-		return err
+	c.writeFailed(transportError(err))
+}
+
+// flushDirect sends the rest that a direct write has left in the transport.
+func (c *Conn) flushDirect() error {
+	c.out.mu.Lock()
+	unflushed := c.out.unflushed
+	c.out.unflushed = false
+	c.out.mu.Unlock()
+	if unflushed {
+		return c.powers.tryBatch.Flush()
 	}
-	defer o.passOn()
-	stop := context.AfterFunc(ctx, o.wake)
-	defer stop()
-	for !ok && err == nil {
+	return nil
+}
+
+// writeFailed lets every sender fail at once, and lets the reader take the peer's last packets.
+func (c *Conn) writeFailed(cause error) {
+	c.mu.Lock()
+	if c.ended {
+		cause = c.cause
+	} else {
+		c.writeErr = cause
+	}
+	c.mu.Unlock()
+	c.out.fail(closedBy(cause))
+	timer := time.AfterFunc(readGrace, func() { c.end(cause) })
+	<-c.done
+	timer.Stop()
+}
+
+// awaitRoom blocks until there is room for a control message, on ch if ch is not nil. The caller
+// holds o.mu.
+func (o *outbox) awaitRoom(ctx context.Context, ch *Channel) error {
+	for waited := false; ; waited = true {
+		switch err := o.sendError(ch); {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctxerr.Of(ctx)
+		case o.size() < controlLimit:
+			return nil
+		case !waited:
+			defer o.passOn()
+			defer context.AfterFunc(ctx, o.wake)()
+		}
 		o.room.Wait()
-		ok, err = try()
 	}
-	return err
 }
 
 func (o *outbox) wake() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.room.Broadcast()
+	o.progress.Broadcast()
 }
 
-// send queues a control message of the program when there is room for it. It
-// fails when ch is not nil and its CLOSE has been sent.
+// send queues a control message of the program when there is room. send fails after the CLOSE of
+// a channel that is not nil.
 func (o *outbox) send(ctx context.Context, ch *Channel, packet []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.await(ctx, func() (bool, error) {
-		return o.size() < controlLimit, o.sendError(ch)
-	})
-	if err == nil {
-		o.pushPacket(packet)
+	if err := o.awaitRoom(ctx, ch); err != nil {
+		return err
 	}
-	return err
+	o.pushPacket(packet)
+	return nil
 }
 
-// sendError is why nothing but data could be sent, on ch if it is not nil.
+// sendError is the reason why nothing can be sent: on the connection, or on a ch that is not
+// nil.
 func (o *outbox) sendError(ch *Channel) error {
 	if ch != nil && ch.closeErr != nil {
 		return ch.closeErr
@@ -168,8 +198,8 @@ func (o *outbox) sendError(ch *Channel) error {
 	return o.err
 }
 
-// owe queues an answer of the read loop, which pauses while very much is
-// unwritten. It fails when the connection has ended.
+// owe queues an answer of the read loop, which pauses while very much is unwritten. owe fails
+// when the connection has ended.
 func (o *outbox) owe(packet []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,15 +214,11 @@ func (o *outbox) owe(packet []byte) error {
 	return nil
 }
 
-// take gives the write loop everything there is to write, and ends it by nil
-// when there is nothing.
+// take returns all packets for the write loop to write. The write loop ends by nil, when there
+// are none.
 func (o *outbox) take() *batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if b := o.ahead; b != nil {
-		o.ahead = nil
-		return b // it has been counted
-	}
 	o.written = o.taken
 	defer o.progress.Broadcast()
 	o.pushDue()
@@ -207,8 +233,8 @@ func (o *outbox) take() *batch {
 	return b
 }
 
-// pushDue makes the packets that never wait in the queue, because one can stand
-// for many: window credit, and the keepalive request.
+// pushDue queues the packets that are made only when written, so that a single packet stands for
+// many: window credit, and the keepalive request.
 func (o *outbox) pushDue() {
 	for i, ch := range o.credit {
 		credit := ch.credit
@@ -229,8 +255,7 @@ func (o *outbox) pushDue() {
 	}
 }
 
-// refuse lets nothing further in and fails those that wait. The caller holds
-// o.mu.
+// refuse shuts the outbox and fails all that wait. The caller holds o.mu.
 func (o *outbox) refuse(err error) {
 	if o.err == nil {
 		o.err = err
@@ -248,12 +273,12 @@ func (o *outbox) fail(err error) {
 	o.progress.Broadcast()
 }
 
-// stop lets the write loop end and fails what waits for global replies.
+// stop lets the write loop end and fails the requests that wait for global replies.
 func (o *outbox) stop(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refuse(err)
-	o.err = err // which may say more than what a write has failed with
+	o.err = err // may say more than the error of a failed write
 	o.stopped = true
 	o.progress.Broadcast()
 	o.queue = nil
@@ -261,7 +286,7 @@ func (o *outbox) stop(err error) {
 	o.replies.fail(err)
 }
 
-// flush waits until everything that is queued now has been written.
+// flush waits until all packets queued by now have been written.
 func (o *outbox) flush(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -288,18 +313,12 @@ func (o *outbox) ended(ctx context.Context) error {
 	return o.awaitProgress(ctx, func() bool { return !o.writing })
 }
 
-// awaitProgress blocks until the write loop has come to where reached is true,
-// or returns the error of ctx. The caller holds o.mu.
+// awaitProgress blocks until the write loop has made reached true. The caller holds o.mu.
 func (o *outbox) awaitProgress(ctx context.Context, reached func() bool) error {
-	stop := context.AfterFunc(ctx, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.progress.Broadcast()
-	})
-	defer stop()
+	defer context.AfterFunc(ctx, o.wake)()
 	for !reached() {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctxerr.Of(ctx)
 		}
 		o.progress.Wait()
 	}
@@ -313,32 +332,31 @@ func (o *outbox) close() {
 	o.refuse(errConnClosed)
 }
 
-// batch is a run of packets that are written together.
+// batch is a run of packets for the transport.
 type batch struct {
-	data    []byte
-	ends    []int // where each packet in data ends
-	packets [][]byte
+	data []byte
+	ends []int // where each packet in data ends
 }
 
-// batches has the batches of all connections: one that is idle holds none.
+// batches are the batches of all connections: an idle connection holds none.
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// split returns the packets. They are valid until release.
-func (b *batch) split() [][]byte {
-	b.packets = slices.Grow(b.packets, len(b.ends))
+// send passes the packets to a transport.
+func (b *batch) send(t Transport) error {
 	start := 0
 	for _, end := range b.ends {
-		b.packets = append(b.packets, b.data[start:end:end])
+		if err := t.WritePacket(b.data[start:end:end]); err != nil {
+			return err
+		}
 		start = end
 	}
-	return b.packets
+	return nil
 }
 
 func (b *batch) release() {
 	if cap(b.data) > 2*owedLimit {
 		return
 	}
-	clear(b.packets) // a grown batch must not keep the data that it outgrew
-	*b = batch{data: b.data[:0], ends: b.ends[:0], packets: b.packets[:0]}
+	*b = batch{data: b.data[:0], ends: b.ends[:0]}
 	batches.Put(b)
 }

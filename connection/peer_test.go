@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"runtime"
 	"testing"
 	"testing/synctest"
 
@@ -11,79 +12,32 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/connection"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// The messages of RFC 4254, written down a second time.
+// The messages of RFC 4254, by short names.
 type (
-	globalRequestMsg struct {
-		Name      string `sshtype:"80"`
-		WantReply bool
-		Payload   []byte `ssh:"rest"`
-	}
-	requestSuccessMsg struct {
-		Payload []byte `sshtype:"81" ssh:"rest"`
-	}
-	requestFailureMsg struct {
-		Rest []byte `sshtype:"82" ssh:"rest"`
-	}
-	openMsg struct {
-		Type      string `sshtype:"90"`
-		Sender    uint32
-		Window    uint32
-		MaxPacket uint32
-		Extra     []byte `ssh:"rest"`
-	}
-	confirmMsg struct {
-		Recipient uint32 `sshtype:"91"`
-		Sender    uint32
-		Window    uint32
-		MaxPacket uint32
-		Extra     []byte `ssh:"rest"`
-	}
-	openFailureMsg struct {
-		Recipient uint32 `sshtype:"92"`
-		Reason    uint32
-		Message   string
-		Language  string
-	}
-	adjustMsg struct {
-		Recipient uint32 `sshtype:"93"`
-		Bytes     uint32
-	}
-	dataMsg struct {
-		Recipient uint32 `sshtype:"94"`
-		Data      []byte
-	}
-	extendedMsg struct {
-		Recipient uint32 `sshtype:"95"`
-		Code      uint32
-		Data      []byte
-	}
-	eofMsg struct {
-		Recipient uint32 `sshtype:"96"`
-	}
-	closeMsg struct {
-		Recipient uint32 `sshtype:"97"`
-	}
-	requestMsg struct {
-		Recipient uint32 `sshtype:"98"`
-		Name      string
-		WantReply bool
-		Payload   []byte `ssh:"rest"`
-	}
-	successMsg struct {
-		Recipient uint32 `sshtype:"99"`
-	}
-	failureMsg struct {
-		Recipient uint32 `sshtype:"100"`
-	}
+	globalRequestMsg  wire.GlobalRequestMsg
+	requestSuccessMsg wire.RequestSuccessMsg
+	requestFailureMsg wire.RequestFailureMsg
+	openMsg           wire.ChannelOpenMsg
+	confirmMsg        wire.ChannelOpenConfirmMsg
+	openFailureMsg    wire.ChannelOpenFailureMsg
+	adjustMsg         wire.ChannelWindowAdjustMsg
+	dataMsg           wire.ChannelDataMsg
+	extendedMsg       wire.ChannelExtendedDataMsg
+	eofMsg            wire.ChannelEOFMsg
+	closeMsg          wire.ChannelCloseMsg
+	requestMsg        wire.ChannelRequestMsg
+	successMsg        wire.ChannelSuccessMsg
+	failureMsg        wire.ChannelFailureMsg
 )
 
-// peer is the other end of a connection, and says what the test makes it say.
+// peer is the other end of a connection, scripted by the test.
 type peer struct {
 	t *testing.T
 	*end
-	ours *end // the end that the connection under test has
+	ours *end // the end of the connection under test
 }
 
 // start returns a connection under test and its peer.
@@ -166,7 +120,7 @@ func async[V any](f func() (V, error)) <-chan result[V] {
 	return done
 }
 
-// call is async for what only fails.
+// call is async for functions with only an error.
 func call(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -187,4 +141,23 @@ func (p *peer) fill(c *connection.Conn) {
 		require.NoError(p.t, err)
 		synctest.Wait()
 	}
+}
+
+type neverEnding struct{}
+
+func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the second run empties the pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// goroutines counts the goroutines of the caller's bubble, without those of the runtime or of
+// an earlier test.
+func goroutines() int {
+	buffer := make([]byte, 4<<20)
+	return bytes.Count(buffer[:runtime.Stack(buffer, true)], []byte(", synctest bubble "))
 }

@@ -7,9 +7,11 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// Pending is a request of ours that has been sent.
+// Pending is a request of ours on its way.
 type Pending struct {
 	name  string
 	done  chan struct{}
@@ -26,10 +28,10 @@ func (p *Pending) finish(reply []byte, err error) {
 	close(p.done)
 }
 
-// Wait blocks until the request is answered, and returns what a global request
-// got with its answer. A refusal is a [*RequestError]. When ctx ends first,
-// Wait returns its error; the answer is then still expected, and may be waited
-// for again. Without want-reply Wait returns nil at once.
+// Wait blocks until the request is answered, and returns the data in the answer to a global
+// request. A refusal is a [*RequestError]. When ctx ends first, Wait returns the errors of ctx;
+// the answer is still expected, and may be waited for again. Without want-reply Wait returns nil
+// at once.
 func (p *Pending) Wait(ctx context.Context) (reply []byte, err error) {
 	select {
 	case <-p.done:
@@ -40,14 +42,13 @@ func (p *Pending) Wait(ctx context.Context) (reply []byte, err error) {
 	case <-p.done:
 		return p.reply, p.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, ctxerr.Of(ctx)
 	}
 }
 
-// replyQueue has the requests that the peer has to answer, in the order in
-// which they were sent: nothing else says what an answer belongs to, RFC 4254
-// section 4. A request that nobody waits for any more stays in it and takes
-// its answer. The outbox's mu guards it.
+// replyQueue has the requests that await an answer of the peer, in the order of sending: only
+// the order tells which request an answer belongs to, RFC 4254 section 4. An abandoned request
+// stays in the queue and takes its answer. The outbox's mu guards the queue.
 type replyQueue struct {
 	slots []*Pending
 }
@@ -73,19 +74,17 @@ func (q *replyQueue) fail(err error) {
 	q.slots = nil
 }
 
-// SendRequest sends a global request, RFC 4254 section 4, and returns without
-// waiting for the answer, so that several requests can be under way. It waits
-// only when very much is queued to be written; the end of ctx ends that wait,
-// and the request has then not been sent. More than 1024 unanswered requests
-// are an error, and so is a request of more than 255 KiB.
+// SendRequest sends a global request, RFC 4254 section 4, and returns without waiting for the
+// answer, so that several requests can be under way. SendRequest waits only while very much is
+// queued to be written; the end of ctx ends the wait, and the request is not sent then. More
+// than 1024 unanswered requests are an error, as is a request of more than 255 KiB.
 func (c *Conn) SendRequest(ctx context.Context, name string, wantReply bool, payload []byte) (*Pending, error) {
 	packet := ssh.Marshal(&globalRequestMsg{Name: name, WantReply: wantReply, Payload: payload})
 	return c.out.sendRequest(ctx, nil, &c.out.replies, name, wantReply, packet)
 }
 
-// Request sends a global request and waits for the answer. A refusal is a
-// [*RequestError]. When ctx ends first, Request returns its error, and the
-// answer, should it come, is dropped.
+// Request sends a global request and waits for the answer. A refusal is a [*RequestError]. When
+// ctx ends first, Request returns the errors of ctx, and a late answer is dropped.
 func (c *Conn) Request(ctx context.Context, name string, payload []byte) (reply []byte, err error) {
 	p, err := c.SendRequest(ctx, name, true, payload)
 	if err != nil {
@@ -94,8 +93,8 @@ func (c *Conn) Request(ctx context.Context, name string, payload []byte) (reply 
 	return p.Wait(ctx)
 }
 
-// SendRequest sends a request about the channel, RFC 4254 section 5.4, as
-// [Conn.SendRequest] does.
+// SendRequest sends a request about the channel, RFC 4254 section 5.4, as [Conn.SendRequest]
+// does.
 func (c *Channel) SendRequest(ctx context.Context, name string, wantReply bool, payload []byte) (*Pending, error) {
 	packet := ssh.Marshal(&channelRequestMsg{
 		Recipient: c.remote, // does not change once the program has the channel
@@ -106,8 +105,7 @@ func (c *Channel) SendRequest(ctx context.Context, name string, wantReply bool, 
 	return c.conn.out.sendRequest(ctx, c, &c.replies, name, wantReply, packet)
 }
 
-// Request sends a request about the channel and waits for the answer, as
-// [Conn.Request] does.
+// Request sends a request about the channel and waits for the answer, as [Conn.Request] does.
 func (c *Channel) Request(ctx context.Context, name string, payload []byte) error {
 	p, err := c.SendRequest(ctx, name, true, payload)
 	if err != nil {
@@ -122,12 +120,11 @@ func (o *outbox) sendRequest(
 	ctx context.Context, ch *Channel, replies *replyQueue, name string, wantReply bool, packet []byte,
 ) (*Pending, error) {
 	if len(packet) > maxMessage {
-		return nil, fmt.Errorf("connection: request of %d bytes is too long", len(packet))
+		return nil, fmt.Errorf("connection: request of %d bytes is longer than %d", len(packet), maxMessage)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.await(ctx, func() (bool, error) { return o.size() < controlLimit, o.sendError(ch) })
-	if err != nil {
+	if err := o.awaitRoom(ctx, ch); err != nil {
 		return nil, err
 	}
 	p := newPending(name)
@@ -143,8 +140,7 @@ func (o *outbox) sendRequest(
 	return p, nil
 }
 
-// receiveReply gives an answer to the oldest request. An answer to nothing is
-// dropped.
+// receiveReply gives an answer to the oldest request. An answer to nothing is dropped.
 func (o *outbox) receiveReply(replies *replyQueue, ok bool, payload []byte) {
 	o.mu.Lock()
 	p := replies.pop()
@@ -158,46 +154,61 @@ func (o *outbox) receiveReply(replies *replyQueue, ok bool, payload []byte) {
 	}
 }
 
-// Request is a request of the peer. It belongs to the handler.
+// Request is a request of the peer. The handler owns its Request.
 type Request struct {
 	Name      string
 	WantReply bool
 	Payload   []byte
+
+	conn *Conn
 }
 
-// RequestFunc answers a request of the peer. The answer is sent if the request
-// wants one; reply goes with it only for a global request that was granted,
-// and is bounded like a request. Handlers are called one at a time and in
-// order for each channel, and in the same way for the global requests of a
-// connection. They may take their time: up to 64 requests wait, and further
-// ones are refused. Requests that have arrived when the channel or the
-// connection ends are still handled. ctx ends with the connection.
+// Conn returns the connection of the request, or of the request's channel. A handler in a
+// [Config] learns its connection here.
+func (r *Request) Conn() *Conn { return r.conn }
+
+// RequestFunc answers a request of the peer. The answer is sent if the request wants a reply;
+// the reply's data is sent only for a granted global request, and bounded as in a request.
+// Handlers are called in order, without overlap, for each channel, and likewise for the global
+// requests of a connection. Handlers may take their time: up to 64 requests wait, and further
+// requests are refused. Requests that arrived before the end of the channel or connection are
+// still handled. ctx ends with the connection.
 type RequestFunc func(ctx context.Context, r *Request) (reply []byte, ok bool)
 
-type requestHandler struct{ handle RequestFunc }
-
-// HandleRequest has h answer global requests of the given name; "" stands for
-// all names that have no handler. A newer handler comes before an older one,
-// which is back when remove has been called. Requests without a handler are
-// refused.
+// HandleRequest makes h answer global requests of the given name; "" stands for all names without
+// a handler. A newer handler comes before an older handler, until remove is called. Requests
+// without a handler are refused.
 func (c *Conn) HandleRequest(name string, h RequestFunc) (remove func()) {
-	return addHandler(&c.mu, &c.requestHandlers, name, &requestHandler{h})
+	return addHandler(&c.mu, &c.requestHandlers, name, &h)
+}
+
+// addHandlers adds the handlers of the Config, before the read loop starts.
+func (c *Conn) addHandlers() {
+	for typ, h := range c.config.HandleOpen {
+		if h != nil {
+			c.HandleOpen(typ, h)
+		}
+	}
+	for name, h := range c.config.HandleRequest {
+		if h != nil {
+			c.HandleRequest(name, h)
+		}
+	}
 }
 
 // requestHandler returns nil when there is none.
 func (c *Conn) requestHandler(name string) RequestFunc {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, handlers := range [][]*requestHandler{c.requestHandlers[name], c.requestHandlers[""]} {
+	for _, handlers := range [][]*RequestFunc{c.requestHandlers[name], c.requestHandlers[""]} {
 		if n := len(handlers); n > 0 {
-			return handlers[n-1].handle
+			return *handlers[n-1]
 		}
 	}
 	return nil
 }
 
-// addHandler adds h to the handlers of a name, and returns what takes it away
-// again.
+// addHandler adds h to the handlers of a name; remove takes h away again.
 func addHandler[H any](mu *sync.Mutex, table *map[string][]*H, name string, h *H) (remove func()) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -216,9 +227,8 @@ func addHandler[H any](mu *sync.Mutex, table *map[string][]*H, name string, h *H
 	}
 }
 
-// requestQueue has the peer's requests about one channel, or about the
-// connection, while they wait for their handlers. A goroutine takes them out;
-// it lives while there are any.
+// requestQueue has the peer's requests about a channel, or about the connection, while they wait
+// for their handlers. A goroutine handles them, and lives while there are any.
 type requestQueue struct {
 	conn    *Conn
 	channel *Channel    // nil for the connection
@@ -232,16 +242,15 @@ type requestQueue struct {
 	atEnd    func()
 }
 
-// queuedRequest is a request, or a number of refusals that are due after the
-// request before it: so requests beyond the bound, and those without a
-// handler, cost no memory and are still answered in order.
+// queuedRequest is a request, or a number of refusals due after the request before. So requests
+// beyond the bound, and requests without a handler, cost no memory and are answered in order.
 type queuedRequest struct {
 	request  *Request
 	handle   RequestFunc
 	refusals int
 }
 
-// push queues a request. It never blocks.
+// push queues a request, and never blocks.
 func (q *requestQueue) push(name string, wantReply bool, payload []byte, h RequestFunc) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -251,7 +260,7 @@ func (q *requestQueue) push(name string, wantReply bool, payload []byte, h Reque
 	case q.finished:
 		return
 	case h != nil && !full:
-		r := &Request{Name: name, WantReply: wantReply, Payload: slices.Clone(payload)}
+		r := &Request{Name: name, WantReply: wantReply, Payload: slices.Clone(payload), conn: q.conn}
 		q.queue = append(q.queue, queuedRequest{request: r, handle: h})
 		q.bytes += size
 	case !wantReply:
@@ -306,8 +315,7 @@ func (q *requestQueue) pop() (next queuedRequest, ok bool) {
 	return next, true
 }
 
-// finish calls atEnd when everything that is queued has been handled. Nothing
-// is queued from now on.
+// finish calls atEnd when all queued requests have been handled, and lets no further request in.
 func (q *requestQueue) finish(atEnd func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -321,7 +329,7 @@ func (q *requestQueue) finish(atEnd func()) {
 	}
 }
 
-// answer waits for room like everything else that the program sends.
+// answer sends an answer, and waits for room as all packets of the program do.
 func (q *requestQueue) answer(reply []byte, ok bool) error {
 	var packet []byte
 	switch {

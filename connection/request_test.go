@@ -62,7 +62,7 @@ func requireAnswer(t *testing.T, err error, ok bool, name string) {
 	require.Equal(t, name, refused.Name)
 }
 
-// C10
+// C10: the late answer to an abandoned request reaches no other request.
 func TestAnswerToAnAbandonedRequestReachesNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -88,7 +88,7 @@ func TestAnswerToAnAbandonedRequestReachesNobodyElse(t *testing.T) {
 	})
 }
 
-// C10
+// C10: an answer without a request is dropped.
 func TestAnswersToNothingAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -145,13 +145,13 @@ func TestRequestsAndOpensOfOursAreNotLongerThanOpenSSHBears(t *testing.T) {
 	const most = 255 << 10
 	request := make([]byte, most-len(marshal(&globalRequestMsg{"x", false, nil}))+1)
 	_, err := c.SendRequest(t.Context(), "x", false, request)
-	require.ErrorContains(t, err, "request of 261121 bytes is too long")
+	require.ErrorContains(t, err, "request of 261121 bytes is longer than 261120")
 	_, err = c.SendRequest(t.Context(), "x", false, request[1:])
 	require.NoError(t, err)
 	open := make([]byte, most-len(marshal(&openMsg{"x", 0, 0, 0, nil}))+1)
-	_, err = c.PresumeChannel(t.Context(), "x", open, 0, nil)
-	require.ErrorContains(t, err, "channel open of 261121 bytes is too long")
-	_, err = c.PresumeChannel(t.Context(), "x", open[1:], 0, nil)
+	_, err = c.OpenChannelEarly(t.Context(), "x", open, 0, nil)
+	require.ErrorContains(t, err, "channel open of 261121 bytes is longer than 261120")
+	_, err = c.OpenChannelEarly(t.Context(), "x", open[1:], 0, nil)
 	require.NoError(t, err)
 }
 
@@ -233,7 +233,7 @@ func TestNewestRequestHandlerWins(t *testing.T) {
 	})
 }
 
-// C11
+// C11: requests beyond the queue are refused, in order.
 func TestRequestsBeyondTheQueueAreRefusedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -242,7 +242,7 @@ func TestRequestsBeyondTheQueueAreRefusedInOrder(t *testing.T) {
 			<-release
 			return nil, true
 		})
-		const sent, handled = 100, 65 // one is with its handler
+		const sent, handled = 100, 65 // a single request is with its handler
 		for range sent {
 			p.send(&requestMsg{id, "slow", true, nil})
 			synctest.Wait()
@@ -258,7 +258,7 @@ func TestRequestsBeyondTheQueueAreRefusedInOrder(t *testing.T) {
 	})
 }
 
-// C11 and P16
+// C11 and P16: a peer that asks and does not read gets its answers later, in order.
 func TestPeerThatAsksAndDoesNotReadIsAnsweredLaterAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
@@ -308,7 +308,7 @@ func TestLargeRequestsOfThePeerAreBoundedInBytes(t *testing.T) {
 	})
 }
 
-// C14
+// C14: an exit status is handled before Wait returns.
 func TestExitStatusIsHandledBeforeWaitReturns(t *testing.T) {
 	for name, end := range map[string]func(p *peer, id uint32){
 		"channel closed":  func(p *peer, id uint32) { p.send(&eofMsg{id}, &closeMsg{id}) },

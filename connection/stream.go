@@ -2,8 +2,8 @@ package connection
 
 import "sync"
 
-// Sizes of segments. A stream with a few bytes waiting holds a small one, so
-// that many such streams together hold little.
+// smallSegment and largeSegment are sizes of segments. A stream with a few bytes waiting holds a
+// small segment, so that many nearly empty streams hold little.
 const (
 	smallSegment = 2 << 10
 	largeSegment = 32 << 10
@@ -14,10 +14,10 @@ var (
 	largeSegments = sync.Pool{New: func() any { return newSegment(largeSegment) }}
 )
 
-// segment is a piece of received data, which belongs to the stream it is in or
-// to the WriteTo that has taken it out.
+// segment is a piece of received data. The stream owns its segments; a WriteTo owns the segment
+// it has taken out.
 type segment struct {
-	data  []byte // what has arrived; there may be room behind it
+	data  []byte // received bytes; there may be room behind
 	start int    // how much of data has been read
 	next  *segment
 }
@@ -35,36 +35,35 @@ func (g *segment) release() {
 	pool.Put(g)
 }
 
-// stream is received data that waits to be read: a list of segments each of
-// which is full before the next one starts. So it holds at most the channel's
-// window and two segments, however small the packets were. The channel's mu
-// guards it.
+// stream is received data that waits to be read: a list of segments, each full before the next
+// begins. So a stream holds at most the channel's window and two segments, however small the
+// packets were. The channel's mu guards the stream.
 type stream struct {
-	ready      sync.Cond // readers wait here
-	waiting    int       // how many do
-	came, left int       // readers that have ever come, and gone: see awaitData
-	due        bool      // they are to be woken; of the read loop
-	into       []byte    // of one of them, if that is a Read: data goes there at once
-	filled     int       // how much of into that is
+	ready      sync.Cond // Read waits here
+	waiting    int       // readers in ready.Wait
+	came, left int       // readers ever come, and ever gone: see awaitData
+	due        bool      // its readers are in Conn.wakeups, whose mu guards the field
+	into       []byte    // the buffer of a Read that waits; data goes there at once
+	filled     int       // bytes of into
 	head, tail *segment
 	size       int  // bytes unread
 	discard    bool // closed for reading
 }
 
-// leave is called by a reader that has waited long enough.
+// leave is called by a reader at the end of its wait.
 func (s *stream) leave() {
 	s.left++
 	if s.waiting > 0 && s.size > 0 {
-		s.ready.Broadcast() // there may be something left for the next one
+		s.ready.Broadcast() // something may be left for the next reader
 	}
 }
 
-// append takes data in, and returns how much of it a reader has got already.
-func (s *stream) append(data []byte) (direct int) {
+// append takes data in, and returns how many bytes have gone straight to a reader.
+func (s *stream) append(data []byte) (handed int) {
 	if s.size == 0 {
-		direct = copy(s.into[s.filled:], data)
-		s.filled += direct
-		data = data[direct:]
+		handed = copy(s.into[s.filled:], data)
+		s.filled += handed
+		data = data[handed:]
 	}
 	s.size += len(data)
 	for len(data) > 0 {
@@ -76,7 +75,7 @@ func (s *stream) append(data []byte) (direct int) {
 		g.data = g.data[:len(g.data)+n]
 		data = data[n:]
 	}
-	return direct
+	return handed
 }
 
 // grow adds a segment for n further bytes.
@@ -109,7 +108,7 @@ func (s *stream) read(p []byte) int {
 	return total
 }
 
-// take removes the first segment; size still counts it.
+// take removes the first segment; size still counts the segment's bytes.
 func (s *stream) take() *segment {
 	g := s.head
 	s.head = g.next
@@ -129,8 +128,7 @@ func (s *stream) untake(g *segment) {
 	}
 }
 
-// close makes the stream discard what it has and gets, and returns how much
-// it had.
+// close makes the stream discard all data, and returns the number of bytes that waited.
 func (s *stream) close() int {
 	n := s.size
 	for s.head != nil {

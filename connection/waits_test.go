@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 	"weak"
 
@@ -17,22 +16,22 @@ import (
 	"github.com/nacre-ssh/nacre/internal/waittest"
 )
 
-// graceOfClose is how long Conn.Close tries to write what is queued.
+// graceOfClose is the time in which Conn.Close tries to write the queued packets.
 const graceOfClose = 50 * time.Millisecond
 
 // waits are all calls of this package that can wait. See waittest.
 var waits = waittest.Calls{
 	"Conn.Wait": onConn(func(c *connection.Conn, _ context.Context) error { return c.Wait() }, func(b *waittest.Blocked) {
 		b.Context = false
-		b.Ends[0].Want = nil // the end that was asked for
+		b.Ends[0].Want = nil // the end was asked for
 		b.Ends[1].Want = []error{os.ErrPermission}
 		b.Ends = b.Ends[:2]
 	}),
 	"Conn.Flush":                       onFullConn(func(c *connection.Conn, ctx context.Context) error { return c.Flush(ctx) }),
 	"Conn.OpenChannel, for the answer": onConn(openChannel, nil),
 	"Conn.OpenChannel, for room":       onFullConn(openChannel),
-	"Conn.PresumeChannel": onFullConn(func(c *connection.Conn, ctx context.Context) error {
-		_, err := c.PresumeChannel(ctx, "x", nil, 7, nil)
+	"Conn.OpenChannelEarly": onFullConn(func(c *connection.Conn, ctx context.Context) error {
+		_, err := c.OpenChannelEarly(ctx, "x", nil, 7, nil)
 		return err
 	}),
 	"Conn.Request, for the answer": onConn(request, nil),
@@ -77,7 +76,7 @@ var waits = waittest.Calls{
 	}, nil),
 }
 
-// C21
+// C21: a waiting call ends with whatever the call depends on.
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
 func openChannel(c *connection.Conn, ctx context.Context) error {
@@ -104,13 +103,13 @@ func readFrom(ch *connection.Channel) error {
 	return err
 }
 
-// lose is the loss of the connection, for one cause in both directions.
+// lose is the loss of the connection, for the same cause in both directions.
 func (p *peer) lose() {
 	p.out.fail(os.ErrPermission, nil)
 	p.in.fail(nil, os.ErrPermission)
 }
 
-// endings are what ends every call on a connection.
+// endings are the events that end every call on a connection.
 func (p *peer) endings(c *connection.Conn) []waittest.End {
 	return []waittest.End{
 		{Name: "Close", By: func() { c.Close() }, Want: []error{net.ErrClosed}, Within: graceOfClose},
@@ -119,7 +118,7 @@ func (p *peer) endings(c *connection.Conn) []waittest.End {
 	}
 }
 
-// onConn has do wait for the peer.
+// onConn makes do wait for the peer.
 func onConn(do func(c *connection.Conn, ctx context.Context) error, change func(b *waittest.Blocked)) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t, nil)
@@ -131,7 +130,7 @@ func onConn(do func(c *connection.Conn, ctx context.Context) error, change func(
 	}
 }
 
-// onFullConn has do wait for room among the packets to be sent.
+// onFullConn makes do wait for room among the packets to be sent.
 func onFullConn(do func(c *connection.Conn, ctx context.Context) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t, nil)
@@ -140,7 +139,7 @@ func onFullConn(do func(c *connection.Conn, ctx context.Context) error) waittest
 	}
 }
 
-// onOpen has do answer an open while there is no room for the answer.
+// onOpen makes do answer an open while there is no room for the answer.
 func onOpen(do func(o *connection.Open) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t, nil)
@@ -157,7 +156,7 @@ func onOpen(do func(o *connection.Open) error) waittest.Call {
 	}
 }
 
-// onChannel has do wait for the peer, or for room, on a channel.
+// onChannel makes do wait for the peer, or for room, on a channel.
 func onChannel(
 	full bool, do func(ch *connection.Channel, ctx context.Context) error, change func(b *waittest.Blocked),
 ) waittest.Call {
@@ -169,7 +168,7 @@ func onChannel(
 		}
 		b := waittest.Blocked{Context: true, Ends: p.endings(c), Do: func(ctx context.Context) error { return do(ch, ctx) }}
 		b.Ends = append(b.Ends, waittest.End{Name: "Close of the channel", By: func() { ch.Close() }, Want: []error{net.ErrClosed}})
-		if change == nil { // what waits for nothing else waits for the end
+		if change == nil { // a call that waits for nothing else waits for the end
 			b.Ends = append(b.Ends, waittest.End{Name: "CLOSE of the peer", By: func() { p.send(&closeMsg{id}) }, Want: []error{net.ErrClosed}})
 		}
 		if change != nil {
@@ -179,7 +178,7 @@ func onChannel(
 	}
 }
 
-// reads has do wait for data.
+// reads makes do wait for data.
 func reads(do func(ch *connection.Channel) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t, nil)
@@ -199,7 +198,7 @@ func reads(do func(ch *connection.Channel) error) waittest.Call {
 	}
 }
 
-// writes has do wait for the peer's window, or for room.
+// writes makes do wait for the peer's window, or for room.
 func writes(do func(ch *connection.Channel) error, full bool) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		c, p := start(t, nil)
@@ -223,38 +222,7 @@ func writes(do func(ch *connection.Channel) error, full bool) waittest.Call {
 	}
 }
 
-// Memory stays bounded while a peer takes nothing, however much there is to
-// write: a write returns when its data is queued, and the queue has an end.
-func TestWritersToAPeerThatDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, p := start(t, nil)
-		total, done := make(chan int, 100), make(chan error, 100)
-		var channels []*connection.Channel
-		for range 100 {
-			ch, _ := p.openWith(c, nil, 1<<30, 32<<10)
-			channels = append(channels, ch)
-		}
-		p.in.setLimit(-1)
-		for _, ch := range channels {
-			go func() {
-				n, err := ch.Write(make([]byte, 1<<20))
-				total <- n
-				done <- err
-			}()
-		}
-		synctest.Wait()
-		require.Empty(t, done)
-		require.NoError(t, c.Close())
-		sum := 0
-		for range channels {
-			sum += <-total
-			require.ErrorIs(t, <-done, net.ErrClosed)
-		}
-		require.Less(t, sum, 1<<20)
-	})
-}
-
-// A timer that goes on would hold what it is for.
+// A running timer would hold its connection or channel.
 func TestNothingHoldsAConnectionThatWasClosed(t *testing.T) {
 	for name, end := range map[string]func(c *connection.Conn, p *peer){
 		"Close":                  func(c *connection.Conn, _ *peer) { _ = c.Close() },

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,9 +24,8 @@ const (
 	linkRate = 125 * mega // bytes a second
 )
 
-// way is an end of a pipe from which packets take their time, as long as their
-// size asks at the rate, and then half of the round trip. It counts the window
-// that they grant.
+// way is an end of a pipe whose packets are delayed: by their size at the rate, and then by
+// half of the round trip. A way counts the window granted by its packets.
 type way struct {
 	*end
 	half    time.Duration
@@ -142,7 +142,7 @@ func (f *flow) sip(n int64) {
 	f.read += got
 }
 
-// open is what the peer has been granted and the program has not read.
+// open returns the bytes granted to the peer or not read by the program.
 func (f *flow) open() int {
 	synctest.Wait()
 	return int(f.up.granted.Load() - f.read)
@@ -176,8 +176,8 @@ func TestWindowGrowsNoFurtherThanItMay(t *testing.T) {
 	}
 }
 
-// Over a short way no window is too small, and where the window is not what
-// limits the rate a larger one is tried once.
+// Over a short way every window is large enough. Where the window does not limit the rate, a
+// larger window is tried once.
 func TestWindowGrowsNoMoreThanItPays(t *testing.T) {
 	for name, test := range map[string]struct {
 		rtt     time.Duration
@@ -198,7 +198,7 @@ func TestWindowGrowsNoMoreThanItPays(t *testing.T) {
 	}
 }
 
-// C20
+// C20: a slow reader keeps the first window.
 func TestSlowReaderKeepsTheFirstWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFlow(t, 100*time.Millisecond, nil)
@@ -211,7 +211,7 @@ func TestSlowReaderKeepsTheFirstWindow(t *testing.T) {
 	})
 }
 
-// C20
+// C20: a reader that becomes slow gets the first window again.
 func TestReaderThatBecomesSlowGetsTheFirstWindowAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFlow(t, 100*time.Millisecond, nil)
@@ -233,7 +233,7 @@ func TestReaderThatBecomesSlowGetsTheFirstWindowAgain(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 
-		f.drain(time.Second) // and grows again when it is fast again
+		f.drain(time.Second) // and grows again with a fast reader
 		require.GreaterOrEqual(t, f.drain(500*time.Millisecond), 0.9*linkRate)
 	})
 }
@@ -254,88 +254,121 @@ func TestSlowSourceKeepsTheFirstWindow(t *testing.T) {
 	})
 }
 
-// What a read that waits gets at once, what lies behind it and what the next
-// reads get make up the stream, and all of it gives window back.
-func TestReadsThatWaitLoseNothing(t *testing.T) {
-	for _, size := range []int{1, 3, 7, 50, 1000} {
-		synctest.Test(t, func(t *testing.T) {
-			c, p := start(t, &connection.Config{Window: 80})
-			ch, id := p.open(c, nil)
-			var got []byte
-			done := call(func() error {
-				buf := make([]byte, size)
-				for {
-					n, err := ch.Read(buf)
-					got = append(got, buf[:n]...)
-					if err != nil {
-						return err
-					}
+func TestReadGivesWindowBackForWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := start(t, &connection.Config{Window: 800, MaxPacket: 400})
+		ch, id := p.open(c, nil)
+		p.send(&dataMsg{id, bytes.Repeat([]byte("o"), 400)}, &extendedMsg{id, 1, bytes.Repeat([]byte("e"), 400)})
+		synctest.Wait()
+		p.quiet()
+		buf := make([]byte, 99)
+		_, err := io.ReadFull(ch, buf)
+		require.NoError(t, err)
+		synctest.Wait()
+		p.quiet()
+		_, err = io.ReadFull(ch.Stderr(), buf[:1])
+		require.NoError(t, err)
+		require.Equal(t, adjustMsg{id + 1000, 100}, expect[adjustMsg](p))
+		p.send(&dataMsg{id, bytes.Repeat([]byte("p"), 100)})
+		synctest.Wait()
+		buf = make([]byte, 401)
+		_, err = io.ReadFull(ch, buf)
+		require.NoError(t, err)
+		require.Equal(t, strings.Repeat("o", 301)+strings.Repeat("p", 100), string(buf))
+		require.Equal(t, adjustMsg{id + 1000, 401}, expect[adjustMsg](p))
+	})
+}
+
+// C9: discarded data gives window back.
+func TestWhatNobodyReadsGivesWindowBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(ch *connection.Channel) error
+		data    func(id uint32, data []byte) any
+	}{
+		"unknown extended type": {
+			func(*connection.Channel) error { return nil },
+			func(id uint32, data []byte) any { return &extendedMsg{id, 1<<32 - 1, data} },
+		},
+		"extended type 0": {
+			func(*connection.Channel) error { return nil },
+			func(id uint32, data []byte) any { return &extendedMsg{id, 0, data} },
+		},
+		"stdout closed for reading": {
+			(*connection.Channel).CloseRead,
+			func(id uint32, data []byte) any { return &dataMsg{id, data} },
+		},
+		"stderr closed for reading": {
+			func(ch *connection.Channel) error { return ch.Stderr().Close() },
+			func(id uint32, data []byte) any { return &extendedMsg{id, 1, data} },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := start(t, &connection.Config{Window: 800})
+				ch, id := p.open(c, nil)
+				require.NoError(t, test.prepare(ch))
+				for range 1000 {
+					p.send(test.data(id, make([]byte, 100)))
+					require.Equal(t, adjustMsg{id + 1000, 100}, expect[adjustMsg](p))
 				}
 			})
-			var want []byte
-			outstanding := 80
-			for i := range 200 {
-				if i%3 == 0 {
-					synctest.Wait()
-				}
-				for p.in.length() > 0 {
-					outstanding += int(expect[adjustMsg](p).Bytes)
-				}
-				data := bytes.Repeat([]byte{byte(i)}, min(i%11, outstanding))
-				p.send(&dataMsg{id, data})
-				want = append(want, data...)
-				outstanding -= len(data)
-			}
-			p.send(&eofMsg{id})
-			require.Equal(t, io.EOF, <-done)
-			require.Equal(t, want, got)
 		})
 	}
 }
 
-// Of several reads that wait each gets what comes, and none twice.
-func TestSeveralReadsThatWait(t *testing.T) {
+// C4: many small adjustments of the window add up.
+func TestManySmallAdjustments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := start(t, nil)
-		ch, id := p.open(c, nil)
-		reads := make(chan string, 10)
-		for range 3 {
-			go func() {
-				buf := make([]byte, 2)
-				n, _ := ch.Read(buf)
-				reads <- string(buf[:n])
-			}()
+		ch, id := p.openWith(c, nil, 0, 1<<20)
+		for range 100_000 {
+			p.send(&adjustMsg{id, 1})
 		}
 		synctest.Wait()
-		p.send(&dataMsg{id, []byte("aabbcc")})
-		synctest.Wait()
-		require.ElementsMatch(t, []string{"aa", "bb", "cc"}, []string{<-reads, <-reads, <-reads})
+		n, err := ch.Write(make([]byte, 100_000))
+		require.NoError(t, err)
+		require.Equal(t, 100_000, n)
 	})
 }
 
-// Data that has reached a read is not lost to a deadline that passes before it
-// returns.
-func TestReadThatWaitsAndItsDeadline(t *testing.T) {
+// C4: nobody has any use for window after our EOF or CLOSE.
+func TestAdjustmentsAfterTheEndAreIgnored(t *testing.T) {
+	c, p := start(t, nil)
+	ch, id := p.open(c, nil)
+	require.NoError(t, ch.CloseWrite())
+	expect[eofMsg](p)
+	twice := []any{&adjustMsg{id, 1<<32 - 1}, &adjustMsg{id, 1<<32 - 1}}
+	alive := func() {
+		p.send(append(twice, &globalRequestMsg{"x@example.com", true, nil})...)
+		expect[requestFailureMsg](p)
+	}
+	alive()
+	require.NoError(t, ch.Close())
+	expect[closeMsg](p)
+	alive()
+	p.send(&closeMsg{id})
+	alive()
+}
+
+// Data after EOF is lost, but must not stop a peer that sends all its data before closing the
+// channel, as Twisted Conch does.
+func TestDataAfterEOFIsGivenBackAsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := start(t, nil)
-		ch, id := p.open(c, nil)
-		var got []byte
-		var sends sync.WaitGroup
-		for i := range 100 {
-			require.NoError(t, ch.SetReadDeadline(time.Now().Add(time.Second)))
-			sends.Go(func() {
-				time.Sleep(time.Second)
-				_ = p.WritePacket(marshal(&dataMsg{id, []byte{byte(i)}}))
-			})
-			buf := make([]byte, 10)
-			n, _ := ch.Read(buf)
-			got = append(got, buf[:n]...)
-		}
-		require.NoError(t, ch.SetReadDeadline(time.Time{}))
-		sends.Wait()
-		p.send(&eofMsg{id})
-		rest, err := io.ReadAll(ch)
+		c, p := start(t, &connection.Config{Window: 200, MaxPacket: 100})
+		ch, id := p.openWith(c, nil, 0, 100)
+		p.send(fill(id), &eofMsg{id})
+		got, err := io.ReadAll(ch)
 		require.NoError(t, err)
-		require.Len(t, append(got, rest...), 100)
+		require.Len(t, got, 100)
+		window := uint32(100)
+		for range 20 {
+			for window < 100 {
+				window += expect[adjustMsg](p).Bytes
+			}
+			p.send(fill(id))
+			window -= 100
+		}
+		p.send(&closeMsg{id})
+		require.ErrorAs(t, ch.Wait(), new(*connection.ProtocolError), "some of the data was lost")
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// learnVariable names the file to which the test binary adds the hosts of its arguments when it is started as a process of
-// its own.
+// learnVariable names a file. The test binary, started as a process of its own,
+// adds the hosts of its arguments to the file.
 const learnVariable = "NACRE_TEST_LEARN"
 
 func TestAddCreatesTheFirstFile(t *testing.T) {
@@ -24,7 +24,7 @@ func TestAddCreatesTheFirstFile(t *testing.T) {
 	first, second := filepath.Join(dir, ".ssh", "known_hosts"), write(t, "")
 	d := load(t, first, second)
 	require.NoError(t, d.Add("Host.Example.:22", key("host")))
-	require.NoError(t, d.Add("host.example:2222", certificate(t, signer("ca"), nil)))
+	require.NoError(t, d.Add("host.example:2222", certificate(signer("ca"), nil)))
 	require.Equal(t, "host.example "+text(key("host"))+"\n[host.example]:2222 "+text(key("host"))+"\n", read(t, first))
 	require.Empty(t, read(t, second))
 	for _, name := range []string{first, filepath.Dir(first)} {
@@ -56,7 +56,7 @@ func TestAddRecordsAKeyOnce(t *testing.T) {
 	requireKind(t, 0, verify(t, d, "host:22", key("other")))
 }
 
-// H7
+// H7: mode, link and other lines stay, and a missing final newline is added.
 func TestAddKeepsWhatIsThere(t *testing.T) {
 	file := write(t, "# mine\nbad line\nlast "+text(key("other")))
 	require.NoError(t, os.Chmod(file, 0o640))
@@ -115,8 +115,8 @@ func TestAddWithoutFileStaysInMemory(t *testing.T) {
 	}
 }
 
-// TestConcurrentAddsLoseAndTearNothing has several goroutines on each of several DBs of one file, as several processes
-// would.
+// Several DBs of one file stand for several processes, and each DB has several
+// goroutines.
 func TestConcurrentAddsLoseAndTearNothing(t *testing.T) {
 	const writers, hosts = 6, 40
 	file := filepath.Join(t.TempDir(), "known_hosts")
@@ -152,7 +152,7 @@ func TestConcurrentAddsLoseAndTearNothing(t *testing.T) {
 	}
 }
 
-// TestManyProcessesLearnAtOnce is H7. The host that all of them learn is there once.
+// H7: a host that all processes learn is recorded once.
 func TestManyProcessesLearnAtOnce(t *testing.T) {
 	const processes = 100
 	target := write(t, "# mine\nlast "+text(key("other"))) // without a line feed
@@ -197,13 +197,13 @@ func TestNewNamesAreHashedWhereOthersAre(t *testing.T) {
 	file := write(t, "# mine\n|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= "+text(key("other"))+"\n")
 	require.NoError(t, load(t, file).Add("host:2222", key("host")))
 	require.NotContains(t, read(t, file), "[host]:2222")
-	require.Equal(t, map[int]bool{3: true}, find(t, "[host]:2222", file))
+	require.Equal(t, []int{3}, find(t, "[host]:2222", file))
 	err := verify(t, load(t, file), "host:2222", key("other"))
 	requireKind(t, knownhosts.Changed, err)
 	require.ErrorContains(t, err, "ssh-keygen -R '[host]:2222' -f '"+file+"'")
 }
 
-// TestAddSeesWhatOthersWroteMeanwhile: the file is not loaded again.
+// The file is not loaded again.
 func TestAddSeesWhatOthersWroteMeanwhile(t *testing.T) {
 	file := write(t, "")
 	d := load(t, file)
@@ -214,8 +214,8 @@ func TestAddSeesWhatOthersWroteMeanwhile(t *testing.T) {
 	requireKind(t, 0, verify(t, d, "host:22", key("host")))
 }
 
-// TestFullDiskLosesNothing has the system end a write in the middle of a line: a limit on the size of files, 512 bytes
-// here, cuts it off as a full disk does.
+// The system ends a write in the middle of a line: a limit on the size of files,
+// 512 bytes here, cuts the write off as a full disk does.
 func TestFullDiskLosesNothing(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)

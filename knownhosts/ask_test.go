@@ -1,13 +1,11 @@
 package knownhosts_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"os/exec"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -16,7 +14,8 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// answering returns a Prompt with one answer, and the questions that it got.
+// answering returns a Prompt that always answers the same, and the list of its
+// questions.
 func answering(answer string) (prompt func(context.Context, *knownhosts.Question) (string, error), asked *[]*knownhosts.Question) {
 	asked = new([]*knownhosts.Question)
 	return func(_ context.Context, q *knownhosts.Question) (string, error) {
@@ -28,100 +27,108 @@ func answering(answer string) (prompt func(context.Context, *knownhosts.Question
 	}, asked
 }
 
-// askVariable has the test binary ask on its terminal.
-const askVariable = "NACRE_TEST_ASK"
-
-func askOnTerminal() error {
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask}
-	return p.VerifyHostKey(context.Background(), "host:22", nil, key("host"))
-}
-
-type readWriter struct {
-	io.Reader
-	io.Writer
-}
-
-func TestTerminalsAreAsked(t *testing.T) {
-	for input, want := range map[string]string{
-		"yes\nrest": "", "maybe\nyes\n": "", "no\n": "it was declined", "": "EOF", "yes": "",
-		"1\n2\n3\n4\n5\nyes\n":                  "none of 5 answers",
-		string(bytes.Repeat([]byte("x"), 5000)): "an answer of more than 1024 bytes",
-	} {
-		in, out := bytes.NewBufferString(input), new(bytes.Buffer)
-		p := &knownhosts.Policy{
-			Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask,
-			Prompt: knownhosts.Terminal(readWriter{in, out}),
-		}
-		err := p.VerifyHostKey(t.Context(), "host:22", nil, key("host"))
-		if want == "" {
-			require.NoError(t, err, input)
-		} else {
-			requireKind(t, knownhosts.Unknown, err)
-			require.ErrorContains(t, err, want)
-		}
-		require.Contains(t, out.String(), "Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
-		if input == "maybe\nyes\n" {
-			require.Contains(t, out.String(), "Please answer with yes/no/[fingerprint]: ")
-		}
-		if input == "yes\nrest" {
-			require.Equal(t, "rest", in.String())
-		}
+func TestAPersonIsAskedOnceForManyConnections(t *testing.T) {
+	for _, answer := range []string{"yes", "no"} {
+		synctest.Test(t, func(t *testing.T) {
+			file := write(t, "")
+			var asked atomic.Int32
+			release := make(chan struct{})
+			p := &knownhosts.Policy{
+				Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAsk,
+				Prompt: func(context.Context, *knownhosts.Question) (string, error) {
+					asked.Add(1)
+					<-release
+					return answer, nil
+				},
+			}
+			const connections = 20
+			errs := make([]error, connections)
+			var all sync.WaitGroup
+			for i := range connections {
+				all.Go(func() {
+					if errs[i] = p.VerifyHostKey(t.Context(), "host:22", nil, key("host")); errs[i] == nil {
+						errs[i] = p.LearnHostKey(t.Context(), "host:22", nil, key("host"))
+					}
+				})
+			}
+			synctest.Wait()
+			close(release)
+			all.Wait()
+			require.EqualValues(t, 1, asked.Load())
+			for _, err := range errs {
+				require.Equal(t, answer == "yes", err == nil)
+			}
+			require.Equal(t, answer == "yes", read(t, file) == "host "+text(key("host"))+"\n")
+		})
 	}
 }
 
-func TestWhatIsShownOnATerminalIsClean(t *testing.T) {
-	out := new(bytes.Buffer)
-	ask := knownhosts.Terminal(readWriter{bytes.NewBufferString("no\n"), out})
-	answer, err := ask(t.Context(), &knownhosts.Question{Text: "a\x1b[2J\r\u202eb\nc\xff? "})
-	require.NoError(t, err)
-	require.Equal(t, "no\n", answer)
-	require.Equal(t, "a?[2J??b\nc\ufffd? ", out.String())
-}
+// patient marks the context of a connection whose question is answered.
+type patient struct{}
 
-func TestQuestionsEndWithTheContext(t *testing.T) {
+// The first connection gives up, and the second has to ask.
+func TestWhoWaitsForAnAnswerAsksHimself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		terminal, person := net.Pipe()
-		defer terminal.Close()
-		defer person.Close()
-		go func() { _, _ = io.Copy(io.Discard, person) }()
 		p := &knownhosts.Policy{
-			Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask, Prompt: knownhosts.Terminal(terminal),
+			Sources: []knownhosts.Source{new(knownhosts.DB)}, StrictHostKeyChecking: knownhosts.StrictAsk,
+			Prompt: func(ctx context.Context, _ *knownhosts.Question) (string, error) {
+				if ctx.Value(patient{}) != nil {
+					return "yes", nil
+				}
+				<-ctx.Done()
+				return "yes", nil // too late
+			},
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		asked := make(chan error, 1)
-		go func() { asked <- p.VerifyHostKey(ctx, "host:22", nil, key("host")) }()
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- p.VerifyHostKey(ctx, "host:22", nil, key("host")) }()
+		synctest.Wait()
+		go func() {
+			second <- p.VerifyHostKey(context.WithValue(t.Context(), patient{}, true), "host:22", nil, key("host"))
+		}()
 		synctest.Wait()
 		cancel()
-		require.ErrorIs(t, <-asked, context.Canceled)
+		err := <-first
+		requireKind(t, knownhosts.Unknown, err)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, <-second)
 	})
 }
 
-// TestWithoutATerminalNobodyIsAsked: setsid takes it away.
-func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command("setsid", "--wait", self)
-	cmd.Env = append(os.Environ(), askVariable+"=1")
-	cmd.Stdin = bytes.NewBufferString("yes\n")
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), "nobody has answered whether to accept it: there is no terminal to ask on: open /dev/tty: ")
-	require.Contains(t, string(out), "knownhosts: unknown host key: ")
+func TestQuestionsAreCleanAndTellWhatIsKnown(t *testing.T) {
+	d := knownhosts.Parse("f\x1b[2J", []byte("elsewhere "+text(key("host"))))
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{d}, StrictHostKeyChecking: knownhosts.StrictAsk}
+	var asked *[]*knownhosts.Question
+	p.Prompt, asked = answering("no")
+	err := p.VerifyHostKey(t.Context(), "ho\u202est\a:22", nil, key("host"))
+	requireKind(t, knownhosts.Unknown, err)
+	require.Empty(t, *asked)
+	require.ErrorContains(t, err, "cannot be recorded")
+
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
+	err = p.VerifyHostKey(t.Context(), "host:22", remote, key("host"))
+	requireKind(t, knownhosts.Unknown, err)
+	require.ErrorContains(t, err, "the key was declined")
+	require.Len(t, *asked, 1)
+	require.Equal(t, remote, (*asked)[0].Remote)
+	require.Equal(t, fmt.Sprintf("The authenticity of host host:22 (192.0.2.1:22) can't be established: nothing is on record for host.\n"+
+		"ssh-ed25519 key fingerprint is %s.\nThis key is on record for other names, at: f?[2J:1\n"+
+		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", (*asked)[0].Fingerprint), (*asked)[0].Text)
 }
 
-// TestThePersonAtTheTerminalIsAsked though standard input is something else; script(1) has a terminal for it.
-func TestThePersonAtTheTerminalIsAsked(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for answer, want := range map[string]string{"yes": "done", "no": "it was declined"} {
-		cmd := exec.Command("script", "-qec", fmt.Sprintf("'%s' </dev/null", self), "/dev/null")
-		cmd.Env = append(os.Environ(), askVariable+"=1")
-		in, err := cmd.StdinPipe()
-		require.NoError(t, err)
-		_, err = io.WriteString(in, answer+"\n")
-		require.NoError(t, err)
-		out, _ := cmd.CombinedOutput()
-		require.Contains(t, string(out), "The authenticity of host host:22 can't be established")
-		require.Contains(t, string(out), want)
+func TestOnlyYesNoAndTheFingerprintAreAnswers(t *testing.T) {
+	for answer, want := range map[string]string{
+		"yes": "", "YES": "", " yes ": "", "fingerprint": "", "no": "declined", "NO": "declined", "": "declined",
+		"y": "none of 5 answers", "yes please": "none of 5 answers", "sha256:x": "none of 5 answers", "true": "none of 5 answers",
+	} {
+		p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB)}, StrictHostKeyChecking: knownhosts.StrictAsk}
+		p.Prompt, _ = answering(answer)
+		err := p.VerifyHostKey(t.Context(), "host:22", nil, key("host"))
+		if want == "" {
+			require.NoError(t, err, answer)
+			continue
+		}
+		requireKind(t, knownhosts.Unknown, err)
+		require.ErrorContains(t, err, want, answer)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// K26
+// K26: a certificate of a known authority that is not good for the host, in every
+// way.
 func TestBadCertificatesAreRefused(t *testing.T) {
 	now := uint64(time.Now().Unix())
 	d := knownhosts.Parse("f", []byte("@cert-authority host.example,[::1]:2222 "+text(key("ca"))))
@@ -53,7 +54,7 @@ func TestBadCertificatesAreRefused(t *testing.T) {
 		}, "critical options"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cert := certificate(t, signer("ca"), test.change)
+			cert := certificate(signer("ca"), test.change)
 			parsed, err := ssh.ParsePublicKey(cert.Marshal())
 			require.NoError(t, err)
 			err = verify(t, d, "host.example:22", parsed)
@@ -71,7 +72,7 @@ func TestBadCertificatesAreRefused(t *testing.T) {
 
 func TestForgedCertificatesAreRefused(t *testing.T) {
 	d := knownhosts.Parse("f", []byte("@cert-authority * "+text(key("ca"))+"\n@cert-authority * "+text(rsaSigner().PublicKey())))
-	cert := certificate(t, signer("ca"), nil)
+	cert := certificate(signer("ca"), nil)
 	for name, change := range map[string]func(c *ssh.Certificate){
 		"names":     func(c *ssh.Certificate) { c.ValidPrincipals = []string{"host.example", "b"} },
 		"key":       func(c *ssh.Certificate) { c.Key = key("other") },
@@ -88,11 +89,11 @@ func TestForgedCertificatesAreRefused(t *testing.T) {
 		requireKind(t, knownhosts.BadCertificate, err)
 		require.Error(t, err, name)
 	}
-	requireKind(t, knownhosts.Unknown, verify(t, d, "host.example:22", certificate(t, signer("host"), nil)))
+	requireKind(t, knownhosts.Unknown, verify(t, d, "host.example:22", certificate(signer("host"), nil)))
 	requireKind(t, knownhosts.Unknown, verify(t, d, "host.example:22", key("ca")))
 }
 
-// K26
+// K26: a signature of an authority with SHA-1 does not count.
 func TestAuthoritySignaturesWithSHA1AreRefused(t *testing.T) {
 	ca := rsaSigner()
 	d := knownhosts.Parse("f", []byte("@cert-authority * "+text(ca.PublicKey())))
@@ -101,14 +102,14 @@ func TestAuthoritySignaturesWithSHA1AreRefused(t *testing.T) {
 	} {
 		limited, err := ssh.NewSignerWithAlgorithms(ca.(ssh.AlgorithmSigner), []string{algorithm})
 		require.NoError(t, err)
-		requireKind(t, want, verify(t, d, "host.example:22", certificate(t, limited, nil)))
+		requireKind(t, want, verify(t, d, "host.example:22", certificate(limited, nil)))
 	}
 }
 
 func TestCertificateExpiresWhileTheProgramRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := knownhosts.Parse("f", []byte("@cert-authority * "+text(key("ca"))))
-		cert := certificate(t, signer("ca"), nil)
+		cert := certificate(signer("ca"), nil)
 		requireKind(t, 0, verify(t, d, "host.example:22", cert))
 		time.Sleep(2 * time.Hour) // in the bubble's time
 		requireKind(t, knownhosts.BadCertificate, verify(t, d, "host.example:22", cert))
@@ -117,7 +118,7 @@ func TestCertificateExpiresWhileTheProgramRuns(t *testing.T) {
 
 func TestBadCertificateNamesAuthorityAndPlainLines(t *testing.T) {
 	d := knownhosts.Parse("f", []byte(fmt.Sprintf("* %s\n@cert-authority * %s", text(key("other")), text(key("ca")))))
-	err := verify(t, d, "elsewhere:22", certificate(t, signer("ca"), nil))
+	err := verify(t, d, "elsewhere:22", certificate(signer("ca"), nil))
 	var refusal *knownhosts.KeyError
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, []knownhosts.Line{

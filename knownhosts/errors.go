@@ -8,13 +8,15 @@ import (
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
+	"github.com/nacre-ssh/nacre/knownhosts/internal/hostfile"
 )
 
 const (
-	// maxQuoted bounds text of others that is repeated in an error, in bytes
-	// before quoting.
-	maxQuoted = 128
-	// maxShown bounds the lines that one error shows.
+	// maxInCommand bounds names in a command of an error, in bytes.
+	maxInCommand = 128
+	// maxShown bounds the lines in the text of an error.
 	maxShown = 8
 )
 
@@ -22,20 +24,20 @@ const (
 type Kind int
 
 const (
-	// Unknown: nothing is on record for the host. This is the only kind that
-	// may be answered by asking the user and adding the key.
+	// Unknown means that nothing is on record for the host. No other kind may be
+	// answered by asking the user and adding the key.
 	Unknown Kind = iota + 1
-	// Changed: other keys are on record for the host, of the same type or of
-	// others. Either the host has new keys or somebody is in between.
+	// Changed means that other keys are on record for the host, of the same type
+	// or of others. Either the host has new keys or somebody is in between.
 	Changed
-	// Revoked: the key, or the authority that signed it, is on an @revoked line,
-	// or a revocation list has it or its certificate.
+	// Revoked means that an @revoked line has the key or its authority, or that a
+	// revocation list has the key, its authority or the certificate.
 	Revoked
-	// BadCertificate: a known authority signed the certificate, but it is not
-	// valid for this host now.
+	// BadCertificate means that a known authority signed the certificate, but not
+	// for this host or not for now.
 	BadCertificate
-	// AddressChanged: the key is right for the host, or the host is unknown, but
-	// other keys are on record for its address; see Policy.CheckAddress.
+	// AddressChanged means that other keys are on record for the address of the
+	// host, whose key is right or unknown; see Policy.CheckHostIP.
 	AddressChanged
 )
 
@@ -58,43 +60,43 @@ func (k Kind) String() string {
 
 // KeyError is the refusal of a host key.
 type KeyError struct {
-	Addr string        // as it was given to VerifyHostKey
-	Name string        // what was looked up: "host", "[host]:port", or an alias
-	Key  ssh.PublicKey // as it was offered; may be an *ssh.Certificate
+	Addr string        // the argument of VerifyHostKey
+	Name string        // the name in known_hosts: "host", "[host]:port", or an alias
+	Key  ssh.PublicKey // the offered key; may be an *ssh.Certificate
 	Kind Kind
 
-	// Known are the lines that speak against the key: for Changed all plain
-	// lines for the host, for AddressChanged those for the address, for Revoked
-	// the line that revokes it, for BadCertificate the line of the authority and
+	// Known are the lines that speak against the key: for Changed all plain lines
+	// for the host, for AddressChanged those for the address, for Revoked the
+	// line that revokes the key, for BadCertificate the line of the authority and
 	// then the plain lines. For Unknown they are the authorities for the host,
 	// none of which has signed the key.
 	Known []Line
 
-	// Err says more: what is wrong with the certificate, which entry of a
-	// revocation list has it, why nobody could be asked. It may be nil.
+	// Err says more: the fault of the certificate, the entry of a revocation
+	// list, the reason why nobody could be asked. Err may be nil.
 	Err error
 }
 
-// Error tells an operator in one line which key was offered, which lines of
-// which files speak against it, and what can be done.
+// Error tells an operator in a single line the offered key, the lines of files
+// that speak against the key, and the way on.
 func (e *KeyError) Error() string {
-	text := fmt.Sprintf("server %s offered %s", quote(e.Addr), describe(e.Key))
+	text := fmt.Sprintf("server %s offered %s", hostfile.Quote(e.Addr), sshkey.Describe(e.Key))
 	if e.Name != "" && e.Name != e.Addr {
-		if t, err := parseTarget(e.Addr); err != nil || t.name != e.Name {
-			text += ", looked up as " + quote(e.Name)
+		if a, err := hostfile.ParseAddress(e.Addr); err != nil || a.Name != e.Name {
+			text += ", looked up as " + hostfile.Quote(e.Name)
 		}
 	}
 	switch e.Kind {
 	case Unknown:
-		text = "unknown host key: " + text + ", and nothing is on record for it"
+		text = "unknown host key: " + text + ", and nothing is on record for the host"
 		if len(e.Known) > 0 {
-			text += " but authorities that did not sign it: " + list(e.Known)
+			text += " but authorities that did not sign the key: " + list(e.Known)
 		}
-		text += e.because() + "; compare the fingerprint with the server's own, and record the key if it is right"
+		text += e.because() + "; compare the fingerprint with the server's own, and record the key if they agree"
 	case Changed:
 		text = "host key has changed: " + text + e.onRecord() + e.because() + e.remedy()
 	case AddressChanged:
-		text = "host key differs from that of the address: " + text + e.onRecord() + e.because() + e.remedy()
+		text = "host key differs from the key of the address: " + text + e.onRecord() + e.because() + e.remedy()
 	case Revoked:
 		text = "host key is revoked: " + text
 		if len(e.Known) > 0 {
@@ -107,7 +109,7 @@ func (e *KeyError) Error() string {
 	default:
 		text = "host key refused: " + text + e.because()
 	}
-	return oneLine("knownhosts: " + text)
+	return hostfile.OneLine("knownhosts: " + text)
 }
 
 func (e *KeyError) onRecord() string {
@@ -124,8 +126,8 @@ func (e *KeyError) because() string {
 	return ": " + e.Err.Error()
 }
 
-// remedy is what ssh(1) advises too, for every file that is in the way. Names
-// that a shell could take for something else are left out.
+// remedy returns the advice of ssh(1), for every file in the way. Names are left
+// out if a shell could take them for something else.
 func (e *KeyError) remedy() string {
 	var files, commands []string
 	for _, l := range e.Known {
@@ -139,90 +141,59 @@ func (e *KeyError) remedy() string {
 	}
 	const onPurpose = "; if the host was given new keys on purpose, "
 	if len(commands) == 0 {
-		return onPurpose + "what is on record has to be edited"
+		return onPurpose + "edit the lines on record"
 	}
-	return onPurpose + "remove the old ones: " + enumerate(commands)
+	return onPurpose + "remove the old keys: " + enumerate(commands)
 }
 
 func shellSafe(s string) bool {
-	return s != "" && len(s) <= maxQuoted && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && len(s) <= maxInCommand && !strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsPrint(r) || r == '\'' || r == '\\'
 	})
 }
 
-// Unwrap returns what Err says.
+// Unwrap returns Err.
 func (e *KeyError) Unwrap() error { return e.Err }
-
-// join makes one error of two, either of which may be nil, on one line.
-func join(a, b error) error {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	}
-	return fmt.Errorf("%w; %w", a, b)
-}
 
 // PinError is the refusal of a host key by a [Pin].
 type PinError struct {
-	Addr string        // as it was given to VerifyHostKey
-	Key  ssh.PublicKey // as it was offered; may be an *ssh.Certificate
-	Pins []string      // the fingerprints that would have been accepted
+	Addr string        // the argument of VerifyHostKey
+	Key  ssh.PublicKey // the offered key; may be an *ssh.Certificate
+	Pins []string      // the accepted fingerprints
 }
 
-// Error shows the key that was offered and the fingerprints that are pinned.
+// Error shows the offered key and the pinned fingerprints.
 func (e *PinError) Error() string {
-	text := fmt.Sprintf("knownhosts: host key does not match: server %s offered %s", quote(e.Addr), describe(e.Key))
+	text := fmt.Sprintf("knownhosts: host key does not match: server %s offered %s",
+		hostfile.Quote(e.Addr), sshkey.Describe(e.Key))
 	for _, pin := range e.Pins {
 		if strings.HasPrefix(pin, "MD5:") {
-			text += " MD5:" + ssh.FingerprintLegacyMD5(plainKey(e.Key))
+			text += " MD5:" + ssh.FingerprintLegacyMD5(sshkey.Plain(e.Key))
 			break
 		}
 	}
-	return oneLine(text + ", but pinned: " + enumerate(e.Pins) + "; compare the fingerprint with the server's own")
+	return hostfile.OneLine(text + ", but pinned: " + enumerate(e.Pins) + "; compare the fingerprint with the server's own")
 }
 
 // LineError is a line of a known_hosts file that was passed over.
 type LineError struct {
-	File   string // as it was named to [Load]
+	File   string // as the caller of [Load] named the file
 	Number int    // counted from 1
-	Err    error  // why it was not understood
+	Err    error  // the reason
 
-	hosts matcher // that it is about; nil if that was not understood either
+	names hostfile.Names // nil if the names were not understood either
 }
 
 // Error returns the place and the reason.
 func (e *LineError) Error() string {
-	return oneLine("knownhosts: " + position(e.File, e.Number) + ": " + e.Err.Error())
+	return hostfile.OneLine("knownhosts: " + hostfile.Position(e.File, e.Number) + ": " + e.Err.Error())
 }
 
 // Unwrap returns the reason.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// position is "file:number", which editors understand. A line that was added
-// since the file was read has no number.
-func position(file string, number int) string {
-	if file == "" {
-		file = "(in memory)"
-	}
-	if number == 0 {
-		return file
-	}
-	return file + ":" + strconv.Itoa(number)
-}
-
-// describe returns type and fingerprint of a key as ssh-keygen -l shows them:
-// of a certificate, those of the key that it certifies, and its authority.
-func describe(key ssh.PublicKey) string {
-	if key == nil {
-		return "no key"
-	}
-	text := key.Type() + " " + ssh.FingerprintSHA256(plainKey(key))
-	if cert, ok := key.(*ssh.Certificate); ok {
-		text += " signed by authority " + describe(cert.SignatureKey)
-	}
-	return text
+func newLineError(e *hostfile.LineError) *LineError {
+	return &LineError{File: e.File, Number: e.Number, Err: e.Err, names: e.Names}
 }
 
 func list(lines []Line) string {
@@ -242,15 +213,4 @@ func enumerate(items []string) string {
 		return strings.Join(items[:maxShown], ", ") + fmt.Sprintf(" and %d more", len(items)-maxShown)
 	}
 	return strings.Join(items, ", ")
-}
-
-// oneLine is for text that has passed through others, or has names of files.
-func oneLine(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
-
-// quote makes text of others safe to show.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return strconv.Quote(s[:maxQuoted]) + "…"
-	}
-	return strconv.Quote(s)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// The key of a host, as its ssh_host_ed25519_key.pub holds it.
+// hostKey is the content of a file ssh_host_ed25519_key.pub.
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 
 func ExampleParse() {
@@ -72,10 +72,10 @@ func policy(file, systemFile, revoked string) (*knownhosts.Policy, error) {
 		return nil, err
 	}
 	return &knownhosts.Policy{
-		Sources:  []knownhosts.Source{mine, system, list},
-		Checking: knownhosts.AcceptNew,
-		Update:   knownhosts.UpdateOn,
-		Trace:    func(c knownhosts.Change) { log.Print(c) },
+		Sources:               []knownhosts.Source{mine, system, list},
+		StrictHostKeyChecking: knownhosts.StrictAcceptNew,
+		UpdateHostKeys:        knownhosts.UpdateYes,
+		Trace:                 func(c knownhosts.Change) { log.Print(c) },
 	}, nil
 }
 
@@ -99,8 +99,8 @@ func ExamplePolicy() {
 		log.Fatal(err)
 	}
 
-	// nacre.Dial calls the first one in the handshake, and the second one when
-	// the user is authenticated.
+	// nacre.Dial calls VerifyHostKey in the handshake, and LearnHostKey when the
+	// user is authenticated.
 	fmt.Println(p.VerifyHostKey(context.Background(), "www.example.com:22", nil, key))
 	fmt.Println(p.LearnHostKey(context.Background(), "www.example.com:22", nil, key))
 

@@ -11,8 +11,8 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// FuzzLine checks that no line trusts a key that is not written on it, and that no line with a marker trusts the very
-// key that is.
+// FuzzLine checks that a line trusts no key but its own, and a line with a marker
+// no key at all.
 func FuzzLine(f *testing.F) {
 	good := text(key("host"))
 	for _, line := range []string{
@@ -27,7 +27,7 @@ func FuzzLine(f *testing.F) {
 		d := knownhosts.Parse("f", []byte(line))
 		require.LessOrEqual(t, len(d.Skipped()), 1)
 		require.Error(t, verify(t, d, addr, key("not on any line")))
-		require.Error(t, verify(t, d, addr, certificate(t, signer("not on any line"), func(c *ssh.Certificate) {
+		require.Error(t, verify(t, d, addr, certificate(signer("not on any line"), func(c *ssh.Certificate) {
 			c.Key = key("not on any line")
 		})))
 		marked := strings.HasPrefix(strings.Trim(strings.TrimPrefix(line, "\ufeff"), " \t"), "@")
@@ -40,8 +40,8 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// FuzzFile checks that every file can be read, that another line at its end is understood whatever stands before, and
-// that a revocation there holds.
+// FuzzFile reads any file. A line at the end is understood whatever stands
+// before, and a revocation at the end holds.
 func FuzzFile(f *testing.F) {
 	good := text(key("host"))
 	f.Add([]byte("host "+good+"\n\n# c\r\nbad\n@revoked * "+good), "host:22")
@@ -56,15 +56,15 @@ func FuzzFile(f *testing.F) {
 		d := knownhosts.Parse("f", content)
 		require.Len(t, d.Skipped(), len(before.Skipped()))
 		require.Error(t, verify(t, d, addr, key("host")))
-		require.Error(t, verify(t, d, addr, certificate(t, signer("ca"), nil)))
+		require.Error(t, verify(t, d, addr, certificate(signer("ca"), nil)))
 		if err := verify(t, d, "last.example:22", key("last")); err != nil {
 			requireKind(t, knownhosts.Revoked, err)
 		}
 	})
 }
 
-// FuzzEdit checks that adding keeps every byte of a file, and rotation every line that is not about the host, and that
-// what was recorded is on record afterwards.
+// FuzzEdit checks that Add keeps every byte of a file, and RotateHostKeys every
+// line about other hosts. The recorded keys are trusted afterwards.
 func FuzzEdit(f *testing.F) {
 	good := text(key("host"))
 	f.Add([]byte("host "+good+"\nhost "+text(key("stale"))+" c\r\n\n# c\nbad\n\x00"), false)
@@ -82,7 +82,7 @@ func FuzzEdit(f *testing.F) {
 		}
 		requireKind(t, 0, verify(t, load(t, file), "host:22", key("host")))
 
-		p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Update: knownhosts.UpdateOn, Hash: hash}
+		p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, UpdateHostKeys: knownhosts.UpdateYes, HashKnownHosts: hash}
 		if err := rotate(t.Context(), p, nil, "host", "new"); err != nil {
 			require.Equal(t, added, read(t, file))
 			return

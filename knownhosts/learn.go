@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
+	"github.com/nacre-ssh/nacre/knownhosts/internal/hostfile"
 )
 
 // Change is a key that a [Policy] has recorded or removed, or could not.
@@ -15,25 +18,25 @@ type Change struct {
 	Name    string        // "host", "[host]:port" or an alias; several are separated by commas
 	File    string        // empty for a DB in memory
 	Key     ssh.PublicKey // nil if Err is about no single key
-	Removed bool          // the key is no longer on record, and otherwise it is now
-	Err     error         // why nothing was changed; nil if it was
+	Removed bool          // the key is no longer on record; false: the key is on record now
+	Err     error         // why nothing was changed; nil if the change was made
 }
 
-// String is a line for a log or a terminal.
+// String returns a line for a log or a terminal.
 func (c Change) String() string {
-	name, place := c.Name, position(c.File, 0)
+	name, place := c.Name, hostfile.Position(c.File, 0)
 	text := ""
 	switch {
 	case c.Err != nil && c.Key == nil:
 		text = fmt.Sprintf("keys of %s in %s are left as they are: %v", name, place, c.Err)
 	case c.Err != nil:
-		text = fmt.Sprintf("%s of %s is not recorded in %s: %v", describe(c.Key), name, place, c.Err)
+		text = fmt.Sprintf("%s of %s is not recorded in %s: %v", sshkey.Describe(c.Key), name, place, c.Err)
 	case c.Removed:
-		text = fmt.Sprintf("removed %s of %s from %s", describe(c.Key), name, place)
+		text = fmt.Sprintf("removed %s of %s from %s", sshkey.Describe(c.Key), name, place)
 	default:
-		text = fmt.Sprintf("recorded %s of %s in %s", describe(c.Key), name, place)
+		text = fmt.Sprintf("recorded %s of %s in %s", sshkey.Describe(c.Key), name, place)
 	}
-	return oneLine(text)
+	return hostfile.OneLine(text)
 }
 
 func (p *Policy) trace(c Change) {
@@ -42,20 +45,21 @@ func (p *Policy) trace(c Change) {
 	}
 }
 
-// LearnHostKey records a key that VerifyHostKey has accepted as new, and with
-// CheckAddress the address if that is new, in the first DB among the sources.
-// It is to be called once the user is authenticated, with the same arguments;
-// nacre.Dial does so. For a key that is on record it does nothing.
+// LearnHostKey records a key that VerifyHostKey has accepted as new and, with
+// CheckHostIP, a new address of the host, in the first DB among the sources.
+// LearnHostKey is called once the user is authenticated, with the arguments of
+// VerifyHostKey, by nacre.Dial or by package hostkeys. A key that is on record is
+// left alone.
 //
-// What cannot be written is told to Trace alone, and tried again the next time.
-// An error, a [*KeyError], means that the key must not be trusted after all:
-// meanwhile it was revoked, or another key of the host was recorded. The only
-// other error is that ctx has ended during the wait for a lock.
+// A failure to write is told to Trace alone, and the key is recorded the next
+// time. An error, a [*KeyError], means that the key must not be trusted after
+// all: meanwhile the key was revoked, or another key of the host was recorded.
+// The only other error is that ctx has ended during the wait for a lock.
 func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error {
 	if key == nil {
 		return errors.New("knownhosts: no host key to learn")
 	}
-	t, err := p.target(addr)
+	a, err := p.lookupAs(addr)
 	if err != nil {
 		return err
 	}
@@ -63,16 +67,17 @@ func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr,
 	if len(dbs) == 0 {
 		return nil
 	}
-	c := contact{name: t.name, key: string(plainKey(key).Marshal())}
-	names, isNew := p.toLearn(c, addr, t, remote, key)
+	plain := sshkey.Plain(key)
+	c := contact{name: a.Name, key: string(plain.Marshal())}
+	names, isNew := p.toLearn(c, addr, a, remote, key)
 	if len(names) == 0 {
 		return nil
 	}
 	d := dbs[0]
-	recorded, err := d.record(ctx, &entry{key: plainKey(key), names: names, hash: p.Hash})
+	recorded, err := d.record(ctx, &hostfile.Entry{Key: plain, Names: names, Hash: p.HashKnownHosts})
 	if refusal := (*KeyError)(nil); errors.As(err, &refusal) {
 		refusal.Addr, refusal.Key = addr, key
-		if refusal.Kind == Changed && refusal.Name != t.name {
+		if refusal.Kind == Changed && refusal.Name != a.Name {
 			refusal.Kind = AddressChanged
 		}
 		p.forget(c)
@@ -82,23 +87,25 @@ func (p *Policy) LearnHostKey(ctx context.Context, addr string, remote net.Addr,
 		return err
 	}
 	if err != nil {
-		p.trace(Change{Name: strings.Join(names, ","), File: d.file, Key: plainKey(key), Err: err})
+		p.trace(Change{Name: strings.Join(names, ","), File: d.file, Key: plain, Err: err})
 		return nil
 	}
 	if isNew {
 		p.forget(c)
 	}
 	if len(recorded) > 0 {
-		p.trace(Change{Name: strings.Join(recorded, ","), File: d.file, Key: plainKey(key)})
+		p.trace(Change{Name: strings.Join(recorded, ","), File: d.file, Key: plain})
 	}
 	return nil
 }
 
 // toLearn returns the names for which the key is new.
-func (p *Policy) toLearn(c contact, addr string, t target, remote net.Addr, key ssh.PublicKey) (names []string, isNew bool) {
+func (p *Policy) toLearn(
+	c contact, addr string, a hostfile.Address, remote net.Addr, key ssh.PublicKey,
+) (names []string, isNew bool) {
 	p.mu.Lock()
-	isNew = p.accepted[c] && recordable(t.name)
-	if isNew && p.Checking == AcceptNew {
+	isNew = p.accepted[c] && hostfile.Recordable(a.Name)
+	if isNew && p.StrictHostKeyChecking == StrictAcceptNew {
 		if p.fresh == nil {
 			p.fresh = make(map[contact]bool)
 		}
@@ -106,23 +113,23 @@ func (p *Policy) toLearn(c contact, addr string, t target, remote net.Addr, key 
 	}
 	p.mu.Unlock()
 	if isNew {
-		names = append(names, t.name)
+		names = append(names, a.Name)
 	}
-	// An address is recorded beside its host: not if that was found without
-	// its port, or vouched for by a source that is no DB.
-	address, ok := p.address(addr, t, remote, key)
+	// An IP address is recorded beside its host, unless the host was found
+	// without its port, or a source that is no DB vouched for the host.
+	ip, ok := p.hostIP(addr, a, remote, key)
 	named, addressed := isNew, false
 	for _, d := range p.dbs() {
-		named = named || index(d.find(t).plain, key) >= 0
-		addressed = addressed || ok && len(d.find(address).plain) > 0
+		named = named || index(d.find(a).plain, key) >= 0
+		addressed = addressed || ok && len(d.find(ip).plain) > 0
 	}
 	if ok && named && !addressed {
-		names = append(names, address.name)
+		names = append(names, ip.Name)
 	}
 	return names, isNew
 }
 
-// forget is for a key that is on record now, or never will be.
+// forget drops an accepted key that is on record now, or was refused at last.
 func (p *Policy) forget(c contact) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

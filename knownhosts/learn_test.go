@@ -16,7 +16,7 @@ func TestNothingIsWrittenBeforeAuthentication(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dir", "known_hosts")
 	var changes []knownhosts.Change
 	p := &knownhosts.Policy{
-		Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew, Hash: true,
+		Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew, HashKnownHosts: true,
 		Trace: func(c knownhosts.Change) { changes = append(changes, c) },
 	}
 	require.NoError(t, p.LearnHostKey(t.Context(), "host:22", nil, key("host"))) // never verified
@@ -34,7 +34,7 @@ func TestWhatCannotBeWrittenIsReportedAndTriedAgain(t *testing.T) {
 	file := filepath.Join(dir, "known_hosts")
 	var changes []knownhosts.Change
 	p := &knownhosts.Policy{
-		Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew,
+		Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew,
 		Trace: func(c knownhosts.Change) { changes = append(changes, c) },
 	}
 	require.NoError(t, os.Mkdir(file, 0o700))
@@ -47,11 +47,11 @@ func TestWhatCannotBeWrittenIsReportedAndTriedAgain(t *testing.T) {
 	require.NoError(t, changes[1].Err)
 }
 
-// TestAnotherKeyLearnedMeanwhileEndsTheConnection: of two servers that claim a name at the same time one is wrong.
+// Two servers claim a name at the same time, and the second of them is wrong.
 func TestAnotherKeyLearnedMeanwhileEndsTheConnection(t *testing.T) {
 	file := write(t, "")
 	policy := func() *knownhosts.Policy {
-		return &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew}
+		return &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew}
 	}
 	one, two := policy(), policy()
 	require.NoError(t, one.VerifyHostKey(t.Context(), "host:22", nil, key("1")))
@@ -65,7 +65,7 @@ func TestAnotherKeyLearnedMeanwhileEndsTheConnection(t *testing.T) {
 
 func TestAKeyRevokedMeanwhileEndsTheConnection(t *testing.T) {
 	file := write(t, "# mine\n")
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew}
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew}
 	require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("host")))
 	content := "# mine\n@revoked * " + text(key("other")) + "\n@revoked * " + text(key("host")) + "\n"
 	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
@@ -77,7 +77,7 @@ func TestAKeyRevokedMeanwhileEndsTheConnection(t *testing.T) {
 
 func TestAnotherKeyForTheAddressLearnedMeanwhileIsNoChangeOfTheHost(t *testing.T) {
 	file := write(t, "host "+text(key("host"))+"\n")
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, CheckAddress: true}
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, CheckHostIP: true}
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
 	require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", remote, key("host")))
 	require.NoError(t, load(t, file).Add("192.0.2.1:22", key("other")))
@@ -86,7 +86,7 @@ func TestAnotherKeyForTheAddressLearnedMeanwhileIsNoChangeOfTheHost(t *testing.T
 	require.ErrorContains(t, err, "ssh-keygen -R '192.0.2.1' -f '"+file+"'")
 }
 
-// TestSSHLearnsIntoTheSameFile at the same time, and knows no lock.
+// ssh(1) writes at the same time, and knows no lock.
 func TestSSHLearnsIntoTheSameFile(t *testing.T) {
 	const each = 10
 	file := write(t, "host "+text(key("host"))+"\n")

@@ -20,9 +20,9 @@ func TestPinAcceptsTheKeysWithItsFingerprints(t *testing.T) {
 		p, err := knownhosts.Fingerprint(pins...)
 		require.NoError(t, err)
 		require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("host")))
-		require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, certificate(t, signer("ca"), nil)))
+		require.NoError(t, p.VerifyHostKey(t.Context(), "host:22", nil, certificate(signer("ca"), nil)))
 		require.Error(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("ca")))
-		require.Error(t, p.VerifyHostKey(t.Context(), "host:22", nil, certificate(t, signer("host"), func(c *ssh.Certificate) {
+		require.Error(t, p.VerifyHostKey(t.Context(), "host:22", nil, certificate(signer("host"), func(c *ssh.Certificate) {
 			c.Key = key("ca") // what counts is the certified key, not its authority
 		})))
 		require.ErrorContains(t, p.VerifyHostKey(t.Context(), "host:22", nil, nil), "no host key")
@@ -53,12 +53,12 @@ func TestPinErrorShowsBothSides(t *testing.T) {
 func TestMalformedFingerprintsAreRefused(t *testing.T) {
 	good := ssh.FingerprintSHA256(key("host"))
 	for _, test := range []struct{ pin, reason string }{
-		{"", "begins neither"},
-		{good[len("SHA256:"):], "begins neither"},
-		{"sha256:" + good[len("SHA256:"):], "begins neither"},
-		{ssh.FingerprintLegacyMD5(key("host")), "begins neither"},
-		{"SHA1:AAAA", "begins neither"},
-		{" " + good, "begins neither"},
+		{"", "prefix is neither"},
+		{good[len("SHA256:"):], "prefix is neither"},
+		{"sha256:" + good[len("SHA256:"):], "prefix is neither"},
+		{ssh.FingerprintLegacyMD5(key("host")), "prefix is neither"},
+		{"SHA1:AAAA", "prefix is neither"},
+		{" " + good, "prefix is neither"},
 		{"SHA256:", "32 bytes"},
 		{good[:len(good)-1], "32 bytes"},
 		{good + "A", "32 bytes"},
@@ -73,7 +73,7 @@ func TestMalformedFingerprintsAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, test.reason, test.pin)
 	}
 	_, err := knownhosts.Fingerprint()
-	require.ErrorContains(t, err, "no fingerprint given")
+	require.ErrorContains(t, err, "no fingerprint is given")
 }
 
 func TestCallbackIsCalledWithWhatTheTransportKnows(t *testing.T) {
@@ -87,5 +87,5 @@ func TestCallbackIsCalledWithWhatTheTransportKnows(t *testing.T) {
 	})
 	require.ErrorIs(t, knownhosts.Callback(cb).VerifyHostKey(t.Context(), "host:22", remote, key("host")), refusal)
 	require.NoError(t, knownhosts.Callback(ssh.InsecureIgnoreHostKey()).VerifyHostKey(t.Context(), "host:22", remote, key("host")))
-	require.ErrorContains(t, knownhosts.Callback(nil).VerifyHostKey(t.Context(), "host:22", remote, key("host")), "nil Callback")
+	require.ErrorContains(t, knownhosts.Callback(nil).VerifyHostKey(t.Context(), "host:22", remote, key("host")), "Callback is nil")
 }

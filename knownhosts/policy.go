@@ -9,115 +9,125 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
+	"github.com/nacre-ssh/nacre/internal/sshkey"
+	"github.com/nacre-ssh/nacre/knownhosts/internal/hostfile"
 )
 
 // maxAccepted bounds the new keys that a Policy remembers until they are on
-// record. A server that refuses the login may show another one each time.
+// record. A server that refuses the login may show another key each time.
 const maxAccepted = 1 << 16
 
-// Checking says what a [Policy] does with the key of a host that none of its
-// sources knows. What is on record differently, or revoked, is never accepted.
-type Checking int
+// StrictHostKeyChecking says how a [Policy] treats the key of a host that none of
+// its sources knows, like the option of ssh_config. A key that differs from the
+// record, or is revoked, is never accepted.
+type StrictHostKeyChecking int
 
 const (
-	// Strict refuses it, as StrictHostKeyChecking=yes does.
-	Strict Checking = iota
-	// AcceptNew accepts it, and records it once the user is authenticated.
-	AcceptNew
-	// Ask has a person decide, and then records it as AcceptNew does.
-	Ask
+	// StrictYes refuses the key.
+	StrictYes StrictHostKeyChecking = iota
+	// StrictAcceptNew accepts the key, and records it once the user is
+	// authenticated.
+	StrictAcceptNew
+	// StrictAsk lets a person decide, and then records the key like
+	// StrictAcceptNew.
+	StrictAsk
 )
 
 // Source is a host-key verifier as part of a [Policy]: a [DB], a [Pin], a
-// [Callback], [Revocations], [DNS], or a type of one's own. It returns nil for a
-// key that is right, and a [*KeyError] of Kind [Unknown] if it has nothing to say
-// about the host. Every other error is a refusal.
+// [Callback], [Revocations], [DNS], or a type of the caller's. A Source returns
+// nil for a right key, and a [*KeyError] of Kind [Unknown] if it has nothing to
+// say about the host. Every other error is a refusal.
 type Source interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }
 
-// Policy is a host-key verifier made of several sources, and says what becomes
-// of hosts that none of them knows. The zero Policy refuses every key. There is
-// no other state than that of a Policy and its DBs: give each hop of a jump its
-// own. It is not to be copied, nor its fields to be changed, once it is in use;
-// its methods may be called concurrently.
+// Policy is a host-key verifier of several sources, and decides about hosts that
+// none of them knows. The fields are named like options of ssh_config. The zero
+// Policy refuses every key. There is no other state than that of a Policy and its
+// DBs: give each hop of a jump a Policy of its own. A Policy in use is not to be
+// copied, and its fields are not to be changed. Its methods may be called
+// concurrently.
 //
-// These are OpenSSH's verdicts, and ours, with one DB as the only source:
+// These are the verdicts of OpenSSH and of a Policy with one DB as the only
+// source:
 //
-//	key on record        Strict    AcceptNew   Ask     OpenSSH's "no"
-//	this one             accept    accept      accept  accept
-//	none                 refuse    accept      ask     accept
-//	other, of any type   refuse    refuse      refuse  without password
-//	certified            accept    accept      accept  accept
-//	none, badly so       refuse    accept      ask     accept
-//	revoked              refuse    refuse      refuse  without password
-//	other, for address   refuse    refuse      ask     accept
+//	key on record          yes       accept-new  ask     OpenSSH's "no"
+//	the key shown          accept    accept      accept  accept
+//	none                   refuse    accept      ask     accept
+//	other, of any type     refuse    refuse      refuse  without password
+//	certified              accept    accept      accept  accept
+//	none, bad certificate  refuse    accept      ask     accept
+//	revoked                refuse    refuse      refuse  without password
+//	other, for address     refuse    refuse      ask     accept
 //
-// For "no" there is AcceptNew, which refuses what "no" would doubt.
+// For "no" there is StrictAcceptNew, which refuses where "no" would doubt.
 type Policy struct {
-	// Sources are asked in order, and the first one that knows the host decides.
-	// What any DB or Revocations among them revokes is refused before.
+	// Sources are asked in order, and the first source that knows the host
+	// decides. Keys that any DB or Revocations among them revokes are refused
+	// before.
 	Sources []Source
 
-	// Checking is what happens if none knows the host.
-	Checking Checking
+	// StrictHostKeyChecking decides if no source knows the host.
+	StrictHostKeyChecking StrictHostKeyChecking
 
-	// Prompt puts a question to a person, for Ask and UpdateAsk; nil is
+	// Prompt puts a question to a person, for StrictAsk and UpdateAsk; nil is
 	// Terminal(nil). There is one question at a time. The answers "yes" and "no"
-	// count, and "yes" can be given as the fingerprint itself. It has to return
-	// when ctx ends.
+	// count, and so does the fingerprint for "yes". Prompt has to return when ctx
+	// ends.
 	Prompt func(ctx context.Context, q *Question) (answer string, err error)
 
-	// Alias is looked up, recorded and compared with certificates in place of
-	// the host's name and port: HostKeyAlias.
-	Alias string
+	// HostKeyAlias is looked up, recorded and compared with certificates in place
+	// of the host's name and port.
+	HostKeyAlias string
 
-	// CheckAddress has the key compared with what the DBs have on record for the
-	// host's IP address, as with CheckHostIP. It is for direct connections; the
-	// loopback addresses are not checked, nor are certificates.
-	CheckAddress bool
+	// CheckHostIP has the key compared with the record of the DBs for the host's
+	// IP address. CheckHostIP is for direct connections. Loopback addresses are
+	// not checked, nor are certificates.
+	CheckHostIP bool
 
-	// Hash has new names hashed even in a file that has no hashed ones.
-	Hash bool
+	// HashKnownHosts hashes new names even in a file without hashed names.
+	HashKnownHosts bool
 
-	// Update is what becomes of keys that a known host announces.
-	Update Update
+	// UpdateHostKeys decides about keys that a known host announces.
+	UpdateHostKeys UpdateHostKeys
 
-	// Trace gets every key that was recorded or removed, and what could not be;
-	// nil is no one. It may be called concurrently.
+	// Trace gets every key that was recorded or removed, or could not be; nil is
+	// nobody. Trace may be called concurrently.
 	Trace func(Change)
 
 	mu       sync.Mutex
-	accepted map[contact]bool // new, and not on record yet
-	fresh    map[contact]bool // recorded unseen by AcceptNew: see UpdateHostKeys
+	accepted map[contact]bool // new keys that are not on record yet
+	fresh    map[contact]bool // keys that StrictAcceptNew has recorded: see RotateHostKeys
 	asking   map[contact]*asked
 	turn     turn // to ask a person
 }
 
 // contact is a key of a host.
 type contact struct {
-	name    string // as known_hosts has it
+	name    string // an [hostfile.Address.Name]
 	key     string // in wire form
-	address string // of those that other keys are on record for; mostly empty
+	address string // the address whose record has other keys; mostly empty
 }
 
-// VerifyHostKey returns nil if key is accepted for addr, "host:port" as the
+// VerifyHostKey returns nil if key is accepted for addr, a "host:port" as the
 // user named it; remote is the address of the connection. A refusal is a
-// [*KeyError], a [*PinError] or what another Source has returned. It waits where
-// a source or a person has to be asked, and returns when ctx ends.
+// [*KeyError], a [*PinError] or the error of another Source. VerifyHostKey waits
+// where a source or a person has to be asked, and returns when ctx ends.
 func (p *Policy) VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error {
 	if key == nil {
-		return errors.New("knownhosts: no host key to verify")
+		return errNoKey
 	}
-	t, err := p.target(addr)
+	a, err := p.lookupAs(addr)
 	if err != nil {
 		return err
 	}
 	if refusal := p.revocation(key); refusal != nil {
-		refusal.Addr, refusal.Name, refusal.Key = addr, t.name, key
+		refusal.Addr, refusal.Name, refusal.Key = addr, a.Name, key
 		return refusal
 	}
-	c := contact{name: t.name, key: string(plainKey(key).Marshal())}
+	c := contact{name: a.Name, key: string(sshkey.Plain(key).Marshal())}
 	unknown, err := p.consult(ctx, addr, remote, key)
 	if err != nil {
 		return err
@@ -127,15 +137,15 @@ func (p *Policy) VerifyHostKey(ctx context.Context, addr string, remote net.Addr
 		delete(p.fresh, c)
 		p.mu.Unlock()
 	} else {
-		unknown.Addr, unknown.Name, unknown.Key = addr, t.name, key
+		unknown.Addr, unknown.Name, unknown.Key = addr, a.Name, key
 	}
-	return p.decide(ctx, c, remote, unknown, p.checkAddress(addr, t, remote, key))
+	return p.decide(ctx, c, remote, unknown, p.checkHostIP(addr, a, remote, key))
 }
 
-// decide takes what is known of the host, and of its address: nil is that there
-// is no objection.
+// decide takes the objection to the host, and to its address. nil is no
+// objection.
 func (p *Policy) decide(ctx context.Context, c contact, remote net.Addr, unknown, address *KeyError) error {
-	ask := p.Checking == Ask && (unknown == nil || recordable(c.name))
+	ask := p.StrictHostKeyChecking == StrictAsk && (unknown == nil || hostfile.Recordable(c.name))
 	switch {
 	case unknown == nil && address == nil:
 		return nil
@@ -143,13 +153,13 @@ func (p *Policy) decide(ctx context.Context, c contact, remote net.Addr, unknown
 		return p.askOnce(ctx, c, remote, unknown, address)
 	case address != nil:
 		return address
-	case p.Checking == Strict:
+	case p.StrictHostKeyChecking == StrictYes:
 		return unknown
-	case !recordable(c.name):
-		unknown.Err = join(unknown.Err, fmt.Errorf("host name %s cannot be recorded", quote(c.name)))
+	case !hostfile.Recordable(c.name):
+		unknown.Err = hostfile.Join(unknown.Err, fmt.Errorf("host name %s cannot be recorded", hostfile.Quote(c.name)))
 		return unknown
 	case len(p.dbs()) == 0:
-		unknown.Err = join(unknown.Err, errors.New("there is no DB to record it in"))
+		unknown.Err = hostfile.Join(unknown.Err, errors.New("no DB among Policy.Sources can record the key"))
 		return unknown
 	}
 	p.accept(c)
@@ -171,8 +181,8 @@ func (p *Policy) accept(c contact) {
 	p.accepted[c] = true
 }
 
-// consult asks the sources. unknown is set if none of them knows the host, or
-// one knows no more than an authority whose certificate is bad.
+// consult asks the sources. unknown is set if no source knows the host, or if all
+// knowledge is an authority whose certificate is bad.
 func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) (unknown *KeyError, err error) {
 	all := &KeyError{Kind: Unknown}
 	for i, s := range p.Sources {
@@ -180,8 +190,8 @@ func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key 
 			return nil, fmt.Errorf("knownhosts: Policy.Sources[%d] is nil", i)
 		}
 		name := addr
-		if _, dns := s.(*DNS); p.Alias != "" && !dns {
-			name = net.JoinHostPort(p.Alias, "22")
+		if _, dns := s.(*DNS); p.HostKeyAlias != "" && !dns {
+			name = net.JoinHostPort(p.HostKeyAlias, "22")
 		}
 		err := s.VerifyHostKey(ctx, name, remote, key)
 		if err == nil {
@@ -189,10 +199,10 @@ func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key 
 		}
 		var refusal *KeyError
 		if !errors.As(err, &refusal) {
-			return nil, err
+			return nil, ctxerr.Join(ctx, err)
 		}
-		// Who shows a bad certificate could as well show the key within, which
-		// this source does not know.
+		// A server with a bad certificate could as well show the key within, and
+		// this source does not know that key.
 		plainUnknown := refusal.Kind == BadCertificate && len(refusal.Known) == 1
 		if refusal.Kind != Unknown && !plainUnknown {
 			named := *refusal
@@ -203,23 +213,23 @@ func (p *Policy) consult(ctx context.Context, addr string, remote net.Addr, key 
 			all.Kind = BadCertificate
 		}
 		all.Known = append(all.Known, refusal.Known...)
-		all.Err = join(all.Err, refusal.Err)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		all.Err = hostfile.Join(all.Err, refusal.Err)
+		if err := ctxerr.Of(ctx); err != nil {
+			return nil, fmt.Errorf("knownhosts: verification of the host key: %w", err)
 		}
 	}
 	return all, nil
 }
 
-// target is what addr is looked up as.
-func (p *Policy) target(addr string) (target, error) {
-	if p.Alias != "" {
-		addr = net.JoinHostPort(p.Alias, "22")
+// lookupAs returns the names under which addr is looked up.
+func (p *Policy) lookupAs(addr string) (hostfile.Address, error) {
+	if p.HostKeyAlias != "" {
+		addr = net.JoinHostPort(p.HostKeyAlias, "22")
 	}
-	return parseTarget(addr)
+	return parseAddr(addr)
 }
 
-// dbs are the databases among the sources. New keys go to the first one.
+// dbs returns the databases among the sources. New keys go to the first of them.
 func (p *Policy) dbs() []*DB {
 	var dbs []*DB
 	for _, s := range p.Sources {
@@ -228,45 +238,6 @@ func (p *Policy) dbs() []*DB {
 		}
 	}
 	return dbs
-}
-
-// checkAddress returns an error if other keys are on record for the address.
-func (p *Policy) checkAddress(addr string, t target, remote net.Addr, key ssh.PublicKey) *KeyError {
-	address, ok := p.address(addr, t, remote, key)
-	if !ok {
-		return nil
-	}
-	for _, d := range p.dbs() {
-		known := d.find(address).plain
-		if len(known) == 0 {
-			continue
-		}
-		if index(known, key) < 0 {
-			return &KeyError{Addr: addr, Name: address.name, Key: key, Kind: AddressChanged, Known: known}
-		}
-		break
-	}
-	return nil
-}
-
-// address returns what known_hosts calls the address of a connection, if that
-// is to be checked.
-func (p *Policy) address(addr string, t target, remote net.Addr, key ssh.PublicKey) (target, bool) {
-	tcp, ok := remote.(*net.TCPAddr)
-	if _, certified := key.(*ssh.Certificate); !p.CheckAddress || !ok || certified || tcp.IP.IsLoopback() {
-		return target{}, false
-	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return target{}, false
-	}
-	ip := net.TCPAddr{IP: tcp.IP, Zone: tcp.Zone}
-	host, _, err := net.SplitHostPort(ip.String())
-	if err != nil {
-		return target{}, false
-	}
-	address, err := parseTarget(net.JoinHostPort(host, port))
-	return address, err == nil && address.host != t.host
 }
 
 // revoker is a source that bans keys, whichever host shows them.
@@ -286,10 +257,10 @@ func (p *Policy) revocation(key ssh.PublicKey) *KeyError {
 }
 
 // HostKeyAlgorithms returns the algorithms by which the server shows a key that
-// the sources know, in their order; see [DB.HostKeyAlgorithms].
+// the sources know, in the order of the sources; see [DB.HostKeyAlgorithms].
 func (p *Policy) HostKeyAlgorithms(addr string) []string {
-	if p.Alias != "" {
-		addr = net.JoinHostPort(p.Alias, "22")
+	if p.HostKeyAlias != "" {
+		addr = net.JoinHostPort(p.HostKeyAlias, "22")
 	}
 	var names []string
 	for _, s := range p.Sources {
@@ -307,8 +278,8 @@ func (p *Policy) HostKeyAlgorithms(addr string) []string {
 }
 
 // InsecureAcceptAny accepts every key of every host: whoever is in between can
-// read passwords and change what is sent. It is for hosts that exist for the
-// length of a test.
+// read passwords and change all that is sent. InsecureAcceptAny is for hosts that
+// exist for the length of a test.
 type InsecureAcceptAny struct{}
 
 // VerifyHostKey returns nil.

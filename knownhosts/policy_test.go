@@ -3,16 +3,12 @@ package knownhosts_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -20,7 +16,7 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// connect is what nacre.Dial does with a verifier.
+// connect makes the calls of nacre.Dial for a verifier.
 func connect(t *testing.T, p *knownhosts.Policy, addr string, remote net.Addr, key ssh.PublicKey) error {
 	t.Helper()
 	if err := p.VerifyHostKey(t.Context(), addr, remote, key); err != nil {
@@ -29,7 +25,7 @@ func connect(t *testing.T, p *knownhosts.Policy, addr string, remote net.Addr, k
 	return p.LearnHostKey(t.Context(), addr, remote, key)
 }
 
-// lines is the content of a file without order.
+// lines returns the lines of a file without order.
 func lines(t *testing.T, file string) []string {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -41,7 +37,7 @@ func lines(t *testing.T, file string) []string {
 	return l
 }
 
-// askpass is a program that answers ssh's questions.
+// askpass returns the name of a program that answers the questions of ssh.
 func askpass(t *testing.T, answer string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "askpass")
@@ -49,7 +45,8 @@ func askpass(t *testing.T, answer string) string {
 	return name
 }
 
-// sshDecides has ssh(1) connect to a server with that key. A person that gives an answer is an SSH_ASKPASS.
+// sshDecides has ssh(1) connect to a server with a host key. An SSH_ASKPASS
+// stands for a person who answers.
 func sshDecides(t *testing.T, strict, answer, file, port string, hostKey ssh.Signer) bool {
 	t.Helper()
 	options, env := []string{"StrictHostKeyChecking=" + strict}, []string(nil)
@@ -61,11 +58,11 @@ func sshDecides(t *testing.T, strict, answer, file, port string, hostKey ssh.Sig
 	return accepts
 }
 
-// TestDecisionsAndFilesAreThoseOfSSH is H10, and the table in the documentation of Policy.
+// H10: the table in the documentation of Policy.
 func TestDecisionsAndFilesAreThoseOfSSH(t *testing.T) {
 	host, other, plain := text(key("host")), text(key("other")), signer("host")
 	certified := func(change func(c *ssh.Certificate)) ssh.Signer {
-		s, err := ssh.NewCertSigner(certificate(t, signer("ca"), change), plain)
+		s, err := ssh.NewCertSigner(certificate(signer("ca"), change), plain)
 		require.NoError(t, err)
 		return s
 	}
@@ -97,15 +94,15 @@ func TestDecisionsAndFilesAreThoseOfSSH(t *testing.T) {
 	} {
 		for _, mode := range []struct {
 			strict, answer string
-			checking       knownhosts.Checking
+			checking       knownhosts.StrictHostKeyChecking
 		}{
-			{"yes", "", knownhosts.Strict}, {"accept-new", "", knownhosts.AcceptNew}, {"ask", "", knownhosts.Ask},
-			{"ask", "yes", knownhosts.Ask}, {"ask", "no", knownhosts.Ask}, {"ask", ssh.FingerprintSHA256(key("host")), knownhosts.Ask},
+			{"yes", "", knownhosts.StrictYes}, {"accept-new", "", knownhosts.StrictAcceptNew}, {"ask", "", knownhosts.StrictAsk},
+			{"ask", "yes", knownhosts.StrictAsk}, {"ask", "no", knownhosts.StrictAsk}, {"ask", ssh.FingerprintSHA256(key("host")), knownhosts.StrictAsk},
 		} {
 			t.Run(test.name+"/"+mode.strict+" "+mode.answer, func(t *testing.T) {
 				t.Parallel()
 				ours, theirs := write(t, test.file+"\n"), write(t, test.file+"\n")
-				p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, ours)}, Checking: mode.checking}
+				p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, ours)}, StrictHostKeyChecking: mode.checking}
 				p.Prompt, _ = answering(mode.answer)
 				if mode.answer == "" {
 					p.Prompt = func(context.Context, *knownhosts.Question) (string, error) { return "", errors.New("nobody there") }
@@ -119,13 +116,13 @@ func TestDecisionsAndFilesAreThoseOfSSH(t *testing.T) {
 	}
 }
 
-// TestWithoutStrictCheckingWeRefuseWhatSSHDoubts is the last column of the table.
+// H10: the last column of the table.
 func TestWithoutStrictCheckingWeRefuseWhatSSHDoubts(t *testing.T) {
 	for file, want := range map[string]knownhosts.Kind{
 		"host.example " + text(key("other")): knownhosts.Changed,
 		"@revoked * " + text(key("host")):    knownhosts.Revoked,
 	} {
-		p := &knownhosts.Policy{Sources: []knownhosts.Source{knownhosts.Parse("f", []byte(file))}, Checking: knownhosts.AcceptNew}
+		p := &knownhosts.Policy{Sources: []knownhosts.Source{knownhosts.Parse("f", []byte(file))}, StrictHostKeyChecking: knownhosts.StrictAcceptNew}
 		requireKind(t, want, connect(t, p, "host.example:22", nil, key("host")))
 		require.True(t, sshDecides(t, "no", "", write(t, file), "22", signer("host")))
 	}
@@ -161,17 +158,17 @@ func TestAuthoritiesAcceptNoPlainKey(t *testing.T) {
 	d := knownhosts.Parse("f", []byte("host.example "+text(key("host"))+"\n@cert-authority * "+text(key("ca"))+
 		"\n@revoked * "+text(key("revoked"))))
 	only := d.Authorities()
-	requireKind(t, 0, verify(t, only, "host.example:22", certificate(t, signer("ca"), nil)))
+	requireKind(t, 0, verify(t, only, "host.example:22", certificate(signer("ca"), nil)))
 	err := verify(t, only, "host.example:22", key("host"))
 	requireKind(t, knownhosts.Unknown, err)
-	require.ErrorContains(t, err, "authorities that did not sign it: @cert-authority f:2")
+	require.ErrorContains(t, err, "authorities that did not sign the key: @cert-authority f:2")
 	requireKind(t, knownhosts.Revoked, verify(t, only, "host.example:22", key("revoked")))
 	require.NotContains(t, only.HostKeyAlgorithms("host.example:22"), ssh.KeyAlgoED25519)
 }
 
 func TestAnAliasStandsForTheHost(t *testing.T) {
 	file := write(t, "")
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.AcceptNew, Alias: "Cluster"}
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew, HostKeyAlias: "Cluster"}
 	require.NoError(t, connect(t, p, "10.0.0.1:2222", nil, key("host")))
 	require.Equal(t, "cluster "+text(key("host"))+"\n", read(t, file))
 	require.NoError(t, connect(t, p, "10.0.0.2:22", nil, key("host")))
@@ -180,9 +177,9 @@ func TestAnAliasStandsForTheHost(t *testing.T) {
 	require.ErrorContains(t, err, `server "10.0.0.3:22" offered`)
 	require.ErrorContains(t, err, `looked up as "cluster"`)
 	p = &knownhosts.Policy{Sources: []knownhosts.Source{knownhosts.Parse("f", []byte("@cert-authority * "+text(key("ca"))))}}
-	requireKind(t, knownhosts.BadCertificate, connect(t, p, "x:22", nil, certificate(t, signer("ca"), nil)))
-	p.Alias = "host.example"
-	require.NoError(t, connect(t, p, "x:22", nil, certificate(t, signer("ca"), nil)))
+	requireKind(t, knownhosts.BadCertificate, connect(t, p, "x:22", nil, certificate(signer("ca"), nil)))
+	p.HostKeyAlias = "host.example"
+	require.NoError(t, connect(t, p, "x:22", nil, certificate(signer("ca"), nil)))
 }
 
 func TestAliasesAreThoseOfSSH(t *testing.T) {
@@ -197,7 +194,7 @@ func TestAliasesAreThoseOfSSH(t *testing.T) {
 					t.Parallel()
 					ours, theirs := write(t, file+"\n"), write(t, file+"\n")
 					p := &knownhosts.Policy{
-						Sources: []knownhosts.Source{load(t, ours)}, Checking: knownhosts.AcceptNew, Alias: alias,
+						Sources: []knownhosts.Source{load(t, ours)}, StrictHostKeyChecking: knownhosts.StrictAcceptNew, HostKeyAlias: alias,
 					}
 					verdict, says := sshConnects(t, nil, theirs, "host.example", port, signer("host"),
 						"StrictHostKeyChecking=accept-new", "HostKeyAlias="+alias)
@@ -210,177 +207,8 @@ func TestAliasesAreThoseOfSSH(t *testing.T) {
 	}
 }
 
-// TestAddressesAreChecked has what ssh(1) with CheckHostIP does, by its source: on loopback it checks nothing.
-func TestAddressesAreChecked(t *testing.T) {
-	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
-	host, other := text(key("host")), text(key("other"))
-	for _, test := range []struct {
-		name, file string
-		checking   knownhosts.Checking
-		answer     string
-		want       knownhosts.Kind
-		added      string
-	}{
-		{"both known", "host " + host + "\n192.0.2.1 " + host, knownhosts.Strict, "", 0, ""},
-		{"address new", "host " + host, knownhosts.Strict, "", 0, "192.0.2.1 " + host},
-		{"address changed", "host " + host + "\n192.0.2.1 " + other, knownhosts.AcceptNew, "", knownhosts.AddressChanged, ""},
-		{"address changed, yes", "host " + host + "\n192.0.2.1 " + other, knownhosts.Ask, "yes", 0, ""},
-		{"address changed, no", "host " + host + "\n192.0.2.1 " + other, knownhosts.Ask, "no", knownhosts.AddressChanged, ""},
-		{"both new", "x " + other, knownhosts.AcceptNew, "", 0, "host,192.0.2.1 " + host},
-		{"host new", "192.0.2.1 " + host, knownhosts.AcceptNew, "", 0, "host " + host},
-		{"host changed", "host " + other + "\n192.0.2.1 " + host, knownhosts.AcceptNew, "", knownhosts.Changed, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			file := write(t, test.file+"\n")
-			p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, Checking: test.checking, CheckAddress: true}
-			p.Prompt, _ = answering(test.answer)
-			err := connect(t, p, "host:22", remote, key("host"))
-			requireKind(t, test.want, err)
-			want := test.file + "\n"
-			if test.added != "" {
-				want += test.added + "\n"
-			}
-			require.Equal(t, want, read(t, file))
-		})
-	}
-	plain := write(t, "host "+host+"\n")
-	withPort := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, plain)}, CheckAddress: true}
-	require.NoError(t, connect(t, withPort, "host:2222", &net.TCPAddr{IP: remote.IP, Port: 2222}, key("host")))
-	require.Equal(t, "host "+host+"\n", read(t, plain), "a host found without its port")
-	file := write(t, "127.0.0.1 "+other+"\nhost "+host+"\n")
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{load(t, file)}, CheckAddress: true}
-	require.NoError(t, connect(t, p, "host:22", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22}, key("host")))
-	require.NoError(t, connect(t, p, "host:22", &net.UnixAddr{Name: "x"}, key("host")))
-}
-
-// TestYesToAHostIsNotYesToAnAddress on which others are.
-func TestYesToAHostIsNotYesToAnAddress(t *testing.T) {
-	d := knownhosts.Parse("f", []byte("192.0.2.2 "+text(key("other"))))
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{d}, Checking: knownhosts.Ask, CheckAddress: true}
-	var asked *[]*knownhosts.Question
-	p.Prompt, asked = answering("yes")
-	verify := func(last byte) error {
-		return p.VerifyHostKey(t.Context(), "host:22", &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 22}, key("host"))
-	}
-	for range 2 {
-		require.NoError(t, verify(1))
-		require.Len(t, *asked, 1)
-	}
-	for range 2 {
-		require.NoError(t, verify(2))
-		require.Len(t, *asked, 2)
-	}
-	require.Contains(t, (*asked)[1].Text, "differs from what is on record for its address 192.0.2.2, at: f:1\n")
-}
-
 func TestASourceThatIsNilRefuses(t *testing.T) {
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB), nil}, Checking: knownhosts.AcceptNew}
+	p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB), nil}, StrictHostKeyChecking: knownhosts.StrictAcceptNew}
 	require.ErrorContains(t, p.VerifyHostKey(t.Context(), "host:22", nil, key("host")), "Policy.Sources[1] is nil")
 	require.Nil(t, p.HostKeyAlgorithms("host:22"))
-}
-
-func TestAPersonIsAskedOnceForManyConnections(t *testing.T) {
-	for _, answer := range []string{"yes", "no"} {
-		synctest.Test(t, func(t *testing.T) {
-			file := write(t, "")
-			var asked atomic.Int32
-			release := make(chan struct{})
-			p := &knownhosts.Policy{
-				Sources: []knownhosts.Source{load(t, file)}, Checking: knownhosts.Ask,
-				Prompt: func(context.Context, *knownhosts.Question) (string, error) {
-					asked.Add(1)
-					<-release
-					return answer, nil
-				},
-			}
-			const connections = 20
-			errs := make([]error, connections)
-			var all sync.WaitGroup
-			for i := range connections {
-				all.Go(func() {
-					if errs[i] = p.VerifyHostKey(t.Context(), "host:22", nil, key("host")); errs[i] == nil {
-						errs[i] = p.LearnHostKey(t.Context(), "host:22", nil, key("host"))
-					}
-				})
-			}
-			synctest.Wait()
-			close(release)
-			all.Wait()
-			require.EqualValues(t, 1, asked.Load())
-			for _, err := range errs {
-				require.Equal(t, answer == "yes", err == nil)
-			}
-			require.Equal(t, answer == "yes", read(t, file) == "host "+text(key("host"))+"\n")
-		})
-	}
-}
-
-// patient marks the context of who will be answered.
-type patient struct{}
-
-// TestWhoWaitsForAnAnswerAsksHimself when the first one gives up.
-func TestWhoWaitsForAnAnswerAsksHimself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &knownhosts.Policy{
-			Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask,
-			Prompt: func(ctx context.Context, _ *knownhosts.Question) (string, error) {
-				if ctx.Value(patient{}) != nil {
-					return "yes", nil
-				}
-				<-ctx.Done()
-				return "yes", nil // too late
-			},
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		first, second := make(chan error, 1), make(chan error, 1)
-		go func() { first <- p.VerifyHostKey(ctx, "host:22", nil, key("host")) }()
-		synctest.Wait()
-		go func() {
-			second <- p.VerifyHostKey(context.WithValue(t.Context(), patient{}, true), "host:22", nil, key("host"))
-		}()
-		synctest.Wait()
-		cancel()
-		err := <-first
-		requireKind(t, knownhosts.Unknown, err)
-		require.ErrorIs(t, err, context.Canceled)
-		require.NoError(t, <-second)
-	})
-}
-
-func TestQuestionsAreCleanAndTellWhatIsKnown(t *testing.T) {
-	d := knownhosts.Parse("f\x1b[2J", []byte("elsewhere "+text(key("host"))))
-	p := &knownhosts.Policy{Sources: []knownhosts.Source{d}, Checking: knownhosts.Ask}
-	var asked *[]*knownhosts.Question
-	p.Prompt, asked = answering("no")
-	err := p.VerifyHostKey(t.Context(), "ho\u202est\a:22", nil, key("host"))
-	requireKind(t, knownhosts.Unknown, err)
-	require.Empty(t, *asked)
-	require.ErrorContains(t, err, "cannot be recorded")
-
-	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
-	err = p.VerifyHostKey(t.Context(), "host:22", remote, key("host"))
-	requireKind(t, knownhosts.Unknown, err)
-	require.ErrorContains(t, err, "it was declined")
-	require.Len(t, *asked, 1)
-	require.Equal(t, remote, (*asked)[0].Remote)
-	require.Equal(t, fmt.Sprintf("The authenticity of host host:22 (192.0.2.1:22) can't be established: nothing is on record for host.\n"+
-		"ssh-ed25519 key fingerprint is %s.\nThis key is on record for other names, at: f?[2J:1\n"+
-		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", (*asked)[0].Fingerprint), (*asked)[0].Text)
-}
-
-func TestOnlyYesNoAndTheFingerprintAreAnswers(t *testing.T) {
-	for answer, want := range map[string]string{
-		"yes": "", "YES": "", " yes ": "", "fingerprint": "", "no": "declined", "NO": "declined", "": "declined",
-		"y": "none of 5 answers", "yes please": "none of 5 answers", "sha256:x": "none of 5 answers", "true": "none of 5 answers",
-	} {
-		p := &knownhosts.Policy{Sources: []knownhosts.Source{new(knownhosts.DB)}, Checking: knownhosts.Ask}
-		p.Prompt, _ = answering(answer)
-		err := p.VerifyHostKey(t.Context(), "host:22", nil, key("host"))
-		if want == "" {
-			require.NoError(t, err, answer)
-			continue
-		}
-		requireKind(t, knownhosts.Unknown, err)
-		require.ErrorContains(t, err, want, answer)
-	}
 }

@@ -1,33 +1,32 @@
 package knownhosts
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/knownhosts/internal/hostfile"
 )
 
-// Revocations is a list of keys and certificates that must not be accepted, as
-// RevokedHostKeys of ssh_config names it. It is a [Source] that wins over all
-// others of a [Policy], and by itself accepts nothing. All its methods may be
-// called concurrently.
+// Revocations are keys and certificates that must not be accepted, as
+// RevokedHostKeys of ssh_config names them. Revocations are a [Source] that wins
+// over all others of a [Policy], and accepts nothing. All methods may be called
+// concurrently.
 type Revocations struct {
-	keys map[string]Line // from text files, by wire form
-	krls []*krl
+	lists []*hostfile.RevocationList
 }
 
-// LoadRevocations reads files that either are key revocation lists, as
-// ssh-keygen -k makes them, or have a public key on each line. Everything that
-// cannot be read or understood is an error, a missing file included: without it
-// a revocation would go unseen. Only what a KRL declares to be optional is
-// passed over.
+// LoadRevocations reads files that are key revocation lists, as ssh-keygen -k
+// makes them, or have a public key on each line. Everything that cannot be read
+// or understood is an error, a missing file included, because a revocation could
+// go unseen. Only the optional parts of a key revocation list are passed over.
 func LoadRevocations(files ...string) (*Revocations, error) {
 	r := new(Revocations)
 	for _, name := range files {
-		data, err := readFile(name)
+		data, err := hostfile.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("knownhosts: revocation list: %w", err)
 		}
@@ -38,8 +37,8 @@ func LoadRevocations(files ...string) (*Revocations, error) {
 	return r, nil
 }
 
-// ParseRevocations is [LoadRevocations] for the content of a file. Errors call
-// it name. It keeps a part of data, which must not change any more.
+// ParseRevocations is [LoadRevocations] for the content of a file with a name.
+// The result keeps parts of data, which must not change any more.
 func ParseRevocations(name string, data []byte) (*Revocations, error) {
 	r := new(Revocations)
 	if err := r.parse(name, data); err != nil {
@@ -49,42 +48,23 @@ func ParseRevocations(name string, data []byte) (*Revocations, error) {
 }
 
 func (r *Revocations) parse(name string, data []byte) error {
-	if bytes.HasPrefix(data, []byte(krlMagic)) {
-		k, err := parseKRL(data)
-		if err != nil {
-			return fmt.Errorf("knownhosts: revocation list %s: %w", name, err)
-		}
-		k.name = name
-		r.krls = append(r.krls, k)
-		return nil
+	list, err := hostfile.ParseRevocationList(name, data)
+	if line := (*hostfile.LineError)(nil); errors.As(err, &line) {
+		return newLineError(line)
 	}
-	number := 0
-	for text := range bytes.Lines(data) {
-		number++
-		if text = trimLine(text, number); len(text) == 0 || text[0] == '#' {
-			continue
-		}
-		keyType, rest := cutField(string(text))
-		encoded, _ := cutField(rest)
-		key, err := parseAnyKey(keyType, encoded)
-		if err != nil {
-			return &LineError{File: name, Number: number, Err: err}
-		}
-		if r.keys == nil {
-			r.keys = make(map[string]Line)
-		}
-		key = plainKey(key)
-		r.keys[string(key.Marshal())] = Line{File: name, Number: number, Key: key}
+	if err != nil {
+		return fmt.Errorf("knownhosts: %w", err)
 	}
+	r.lists = append(r.lists, list)
 	return nil
 }
 
-// VerifyHostKey returns a [*KeyError]: of Kind [Revoked] if the key is on the
-// list, or its certificate, or the key within it or the one that signed it, and
-// else of Kind [Unknown].
+// VerifyHostKey returns a [*KeyError]: of Kind [Revoked] if an entry revokes the
+// key, the certificate, the key within the certificate or the authority, and
+// otherwise of Kind [Unknown].
 func (r *Revocations) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.PublicKey) error {
 	if key == nil {
-		return errors.New("knownhosts: no host key to verify")
+		return errNoKey
 	}
 	refusal := r.revocation(key)
 	if refusal == nil {
@@ -95,31 +75,16 @@ func (r *Revocations) VerifyHostKey(_ context.Context, addr string, _ net.Addr, 
 }
 
 func (r *Revocations) revocation(key ssh.PublicKey) *KeyError {
-	checked := []ssh.PublicKey{plainKey(key)}
-	cert, certified := key.(*ssh.Certificate)
-	if certified {
-		checked = append(checked, cert.SignatureKey)
-	}
-	for _, k := range checked {
-		if l, ok := r.keys[string(k.Marshal())]; ok {
-			return &KeyError{Kind: Revoked, Known: []Line{l}}
-		}
-		for _, list := range r.krls {
-			if reason := list.revokes(k); reason != "" {
-				return list.refusal(reason)
-			}
-		}
-	}
-	if certified {
-		for _, list := range r.krls {
-			if reason := list.revokesCertificate(cert); reason != "" {
-				return list.refusal(reason)
-			}
+	for _, list := range r.lists {
+		found, ok := list.Find(key)
+		switch {
+		case !ok:
+		case found.Reason != "":
+			return &KeyError{Kind: Revoked, Err: errors.New(found.Reason)}
+		default:
+			l := found.Line
+			return &KeyError{Kind: Revoked, Known: []Line{{File: l.File, Number: l.Number, Key: l.Key}}}
 		}
 	}
 	return nil
-}
-
-func (k *krl) refusal(reason string) *KeyError {
-	return &KeyError{Kind: Revoked, Err: fmt.Errorf("revocation list %s has %s", k.name, reason)}
 }

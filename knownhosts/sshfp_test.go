@@ -19,7 +19,7 @@ import (
 	"github.com/nacre-ssh/nacre/knownhosts"
 )
 
-// zone is a DNS of one host.
+// zone is a DNS of a single host.
 type zone struct {
 	records   []knownhosts.SSHFP
 	authentic bool
@@ -32,7 +32,7 @@ func (z *zone) LookupSSHFP(_ context.Context, host string) ([]knownhosts.SSHFP, 
 	return z.records, z.authentic, z.err
 }
 
-// published returns the records that ssh-keygen makes for a key.
+// published returns the records of ssh-keygen for a key.
 func published(t *testing.T, k ssh.PublicKey) (records []knownhosts.SSHFP) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key.pub")
@@ -67,7 +67,7 @@ func TestPublishedKeysAreKnown(t *testing.T) {
 	}
 }
 
-// H6
+// H6: records count only where DNSSEC vouches for them.
 func TestSSHFPRecordsAreJudged(t *testing.T) {
 	blob, other := key("host").Marshal(), key("other").Marshal()
 	sum, sum1, otherSum := sha256.Sum256(blob), sha1.Sum(blob), sha256.Sum256(other)
@@ -106,11 +106,11 @@ func TestSSHFPRecordsAreJudged(t *testing.T) {
 
 func TestRevokedKeysInTheDNSStayRevoked(t *testing.T) {
 	z := &zone{records: published(t, key("host")), authentic: true}
-	p := &knownhosts.Policy{Alias: "alias", Sources: []knownhosts.Source{
+	p := &knownhosts.Policy{HostKeyAlias: "alias", Sources: []knownhosts.Source{
 		&knownhosts.DNS{Resolver: z}, knownhosts.Parse("f", []byte("@revoked * "+text(key("host")))),
 	}}
 	requireKind(t, knownhosts.Revoked, p.VerifyHostKey(t.Context(), "host.example:22", nil, key("host")))
-	p = &knownhosts.Policy{Alias: "alias", Sources: p.Sources[:1]}
-	require.NoError(t, p.VerifyHostKey(t.Context(), "host.example:22", nil, certificate(t, signer("ca"), nil)))
+	p = &knownhosts.Policy{HostKeyAlias: "alias", Sources: p.Sources[:1]}
+	require.NoError(t, p.VerifyHostKey(t.Context(), "host.example:22", nil, certificate(signer("ca"), nil)))
 	require.Equal(t, []string{"host.example"}, z.asked, "the alias is in no DNS")
 }

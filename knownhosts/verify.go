@@ -1,147 +1,90 @@
 package knownhosts
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
+	"github.com/nacre-ssh/nacre/knownhosts/internal/hostfile"
 )
 
-// keyTypes are the types of host keys that are understood, the strongest first,
-// each with the algorithms that can prove possession of such a key and with
-// those of its certificates.
-var keyTypes = []struct {
-	name               string
-	plain, certificate []string
-}{
-	{ssh.KeyAlgoED25519, []string{ssh.KeyAlgoED25519}, []string{ssh.CertAlgoED25519v01}},
-	{ssh.KeyAlgoECDSA256, []string{ssh.KeyAlgoECDSA256}, []string{ssh.CertAlgoECDSA256v01}},
-	{ssh.KeyAlgoECDSA384, []string{ssh.KeyAlgoECDSA384}, []string{ssh.CertAlgoECDSA384v01}},
-	{ssh.KeyAlgoECDSA521, []string{ssh.KeyAlgoECDSA521}, []string{ssh.CertAlgoECDSA521v01}},
-	{ssh.KeyAlgoSKED25519, []string{ssh.KeyAlgoSKED25519}, []string{ssh.CertAlgoSKED25519v01}},
-	{ssh.KeyAlgoSKECDSA256, []string{ssh.KeyAlgoSKECDSA256}, []string{ssh.CertAlgoSKECDSA256v01}},
-	{ssh.KeyAlgoRSA, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
-		[]string{ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}},
-}
+// errNoKey says that a caller has passed no host key.
+var errNoKey = errors.New("knownhosts: no host key to verify")
 
-func supported(keyType string) bool {
-	for _, t := range keyTypes {
-		if t.name == keyType {
-			return true
-		}
-	}
-	return false
-}
-
-// proves reports whether a plain key of that type is used with that algorithm.
-func proves(keyType, algorithm string) bool {
-	for _, t := range keyTypes {
-		if t.name == keyType {
-			return slices.Contains(t.plain, algorithm)
-		}
-	}
-	return false
-}
-
-// target is what known_hosts calls an address.
-type target struct {
-	host string // lower case, without port, as a certificate names it
-	// name is "[host]:port", or for port 22 just the host. A key recorded for
-	// it counts first.
-	name string
-}
-
-// parseTarget takes an address apart as ssh(1) does: names in lower case,
-// numeric addresses in their canonical form.
-func parseTarget(addr string) (target, error) {
-	host, port, err := net.SplitHostPort(addr)
+// parseAddr returns the names of a "host:port" in known_hosts.
+func parseAddr(addr string) (hostfile.Address, error) {
+	a, err := hostfile.ParseAddress(addr)
 	if err != nil {
-		return target{}, fmt.Errorf("knownhosts: address %s: not of the form host:port", quote(addr))
+		return a, fmt.Errorf("knownhosts: %w", err)
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return target{}, fmt.Errorf("knownhosts: address %s: port is not a number", quote(addr))
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		host = ip.String()
-	}
-	host = strings.TrimSuffix(lower(host), ".")
-	if host == "" {
-		return target{}, fmt.Errorf("knownhosts: address %s: no host name", quote(addr))
-	}
-	if number == 22 {
-		return target{host, host}, nil
-	}
-	return target{host, fmt.Sprintf("[%s]:%d", host, number)}, nil
+	return a, nil
 }
 
-// record is what a DB has on a target.
+// record is all that a DB has about an address.
 type record struct {
-	plain       []Line // for the target's own name
-	fallback    []Line // for the plain host name, where the target's own has a port
+	plain       []Line // for "[host]:port", or the host on port 22
+	fallback    []Line // for the plain host name, on a port other than 22
 	authorities []Line // for either
 }
 
-// VerifyHostKey returns nil if key is the right one for addr, which is
-// "host:port" as the user named it and as [net.JoinHostPort] writes it. Any
-// refusal is a [*KeyError]; the only other errors are about a malformed addr
-// and a nil key. It asks nobody and waits for nothing, so ctx is not consulted;
-// remote is not consulted either, as in OpenSSH without CheckHostIP. It
-// believes the caller that the server has proved to hold the key.
+// VerifyHostKey returns nil if key is the right one for addr, a "host:port" as
+// the user named it and as [net.JoinHostPort] writes it. Any refusal is a
+// [*KeyError]. The only other errors are about a malformed addr and a nil key.
+// VerifyHostKey asks nobody and waits for nothing, so ctx is not consulted, and
+// neither is remote, as in OpenSSH without CheckHostIP. The caller has made sure
+// that the server holds the key.
 //
-// A key is right if it is on a line for the host, and a certificate if an
-// authority on an @cert-authority line for the host has signed it and it is
-// valid for that host now; a certificate that is not right in this way is taken
-// for the plain key that it certifies. A key on an @revoked line, be it
-// offered, certified or an authority's, is never right.
+// A key is right if a line for the host has the key. A certificate is right if an
+// authority on an @cert-authority line for the host has signed the certificate,
+// which is valid for that host now. Any other certificate is taken for the plain
+// key that it certifies. A key on an @revoked line, be it offered, certified or
+// an authority's, is never right.
 //
-// On a port other than 22 lines for "[host]:port" decide. Where there is none
-// with a plain key, and for authorities always, lines for the plain host name
-// serve as well.
+// On a port other than 22 lines for "[host]:port" decide. Lines for the plain
+// host name serve where there is no plain key for "[host]:port", and for
+// authorities always.
 func (d *DB) VerifyHostKey(_ context.Context, addr string, _ net.Addr, key ssh.PublicKey) error {
 	if key == nil {
-		return errors.New("knownhosts: no host key to verify")
+		return errNoKey
 	}
-	t, err := parseTarget(addr)
+	a, err := parseAddr(addr)
 	if err != nil {
 		return err
 	}
 	refusal := d.revocation(key)
 	if refusal == nil {
-		refusal = d.find(t).verify(t, key)
+		refusal = d.find(a).verify(a, key)
 	}
 	if refusal == nil {
 		return nil
 	}
-	refusal.Addr, refusal.Name, refusal.Key = addr, t.name, key
+	refusal.Addr, refusal.Name, refusal.Key = addr, a.Name, key
 	if refusal.Kind == Unknown {
-		refusal.Err = d.passedOver(t)
+		refusal.Err = d.passedOver(a)
 	}
 	return refusal
 }
 
-// passedOver tells of the first line about a target that was not understood,
-// since that is where an operator will look.
-func (d *DB) passedOver(t target) error {
+// passedOver reports the first line about an address that was not understood,
+// because an operator will look there.
+func (d *DB) passedOver(a hostfile.Address) error {
 	for _, e := range d.skipped {
-		if e.hosts != nil && (e.hosts.match(t.name) || e.hosts.match(t.host)) {
-			return fmt.Errorf("%s is about it, but was passed over: %w", position(e.File, e.Number), e.Err)
+		if e.names != nil && (e.names.Match(a.Name) || e.names.Match(a.Host)) {
+			return fmt.Errorf("line %s about the host was passed over: %w", hostfile.Position(e.File, e.Number), e.Err)
 		}
 	}
 	return nil
 }
 
-// verify judges a key that is not revoked. Its error lacks what was asked.
-func (r *record) verify(t target, key ssh.PublicKey) *KeyError {
-	refusal := r.verifyPlain(plainKey(key))
+// verify judges a key that is not revoked. The error lacks the question.
+func (r *record) verify(a hostfile.Address, key ssh.PublicKey) *KeyError {
+	refusal := r.verifyPlain(sshkey.Plain(key))
 	cert, ok := key.(*ssh.Certificate)
 	if !ok {
 		return refusal
@@ -150,7 +93,7 @@ func (r *record) verify(t target, key ssh.PublicKey) *KeyError {
 	if i < 0 {
 		return refusal
 	}
-	err := checkCertificate(cert, t.host)
+	err := checkCertificate(cert, a.Host)
 	if err == nil {
 		return nil
 	}
@@ -176,98 +119,90 @@ func (r *record) verifyPlain(key ssh.PublicKey) *KeyError {
 	return &KeyError{Kind: Unknown, Known: r.authorities}
 }
 
-// HostKeyAlgorithms returns the host-key algorithms that make the server at
-// addr show a key that is on record, the strongest first: those of all
-// certificates if an authority is known for the host, then those of the plain
-// keys known. Revoked keys do not count. The result is nil if nothing is known.
-// As in ssh(1), the keys of the plain host name do not count on a port other
-// than 22, where another server may have others.
+// HostKeyAlgorithms returns the host-key algorithms that make the server at addr
+// show a key on record, the strongest first: those of all certificates if an
+// authority is known for the host, then those of the known plain keys. Revoked
+// keys do not count. The result is nil if nothing is known. As in ssh(1), the
+// keys of the plain host name do not count on a port other than 22, where another
+// server may have other keys.
 //
-// Whoever watches the handshake can tell from the order whether the host is
-// known (CVE-2020-14145). That helps an attacker only where unknown keys get
-// accepted, which a DB by itself never does.
+// Whoever watches the handshake can tell from the order whether the host is known
+// (CVE-2020-14145). That helps an attacker only where unknown keys get accepted,
+// and a DB by itself never accepts them.
 func (d *DB) HostKeyAlgorithms(addr string) []string {
-	t, err := parseTarget(addr)
+	a, err := parseAddr(addr)
 	if err != nil {
 		return nil
 	}
-	r := d.find(t)
+	r := d.find(a)
 	isRevoked := func(l Line) bool { return d.revocation(l.Key) != nil }
 	known := slices.DeleteFunc(r.plain, isRevoked)
 	certified := len(slices.DeleteFunc(r.authorities, isRevoked)) > 0
 
 	var certificates, plain []string
-	for _, t := range keyTypes {
+	for _, t := range sshkey.HostTypes() {
 		if certified {
-			certificates = append(certificates, t.certificate...)
+			certificates = append(certificates, sshkey.Names(t.Certified)...)
 		}
-		if slices.ContainsFunc(known, func(l Line) bool { return l.Key.Type() == t.name }) {
-			plain = append(plain, t.plain...)
+		if slices.ContainsFunc(known, func(l Line) bool { return l.Key.Type() == t.Name }) {
+			plain = append(plain, sshkey.Names(t.Algorithms)...)
 		}
 	}
 	return append(certificates, plain...)
 }
 
-// Authorities returns a DB of the @cert-authority and @revoked lines of d alone.
-// It accepts certificates and no plain key. What it has does not change with d.
+// Authorities returns a DB of the @cert-authority and @revoked lines of d alone,
+// which accepts certificates and no plain key. Later changes of d have no effect
+// on the result.
 func (d *DB) Authorities() *DB {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	a := &DB{skipped: d.skipped, revoked: maps.Clone(d.revoked)}
 	for _, l := range d.lines {
-		if l.Marker == markerAuthority {
+		if l.Marker == hostfile.Authority {
 			a.lines = append(a.lines, l)
 		}
 	}
 	return a
 }
 
-// find collects the lines about a target.
-func (d *DB) find(t target) *record {
+// find collects the lines about an address.
+func (d *DB) find(a hostfile.Address) *record {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	r := new(record)
 	for _, l := range d.lines {
-		own := l.hosts.match(t.name)
-		other := !own && t.name != t.host && l.hosts.match(t.host)
+		own := l.Names.Match(a.Name)
+		other := !own && a.Name != a.Host && l.Names.Match(a.Host)
 		switch {
 		case !own && !other:
-		case l.Marker == markerAuthority:
-			r.authorities = append(r.authorities, l.Line)
+		case l.Marker == hostfile.Authority:
+			r.authorities = append(r.authorities, d.line(l))
 		case own:
-			r.plain = append(r.plain, l.Line)
+			r.plain = append(r.plain, d.line(l))
 		default:
-			r.fallback = append(r.fallback, l.Line)
+			r.fallback = append(r.fallback, d.line(l))
 		}
 	}
 	return r
 }
 
-// revocation tells which line revokes a key, or the one within a certificate,
-// or the one that signed it. nil is none.
+// revocation returns a refusal if a line revokes a key, the key within a
+// certificate, or the authority of a certificate. Otherwise the result is nil.
 func (d *DB) revocation(key ssh.PublicKey) *KeyError {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	l, ok := d.revoked[string(plainKey(key).Marshal())]
+	l, ok := d.revoked[string(sshkey.Plain(key).Marshal())]
 	if cert, isCert := key.(*ssh.Certificate); isCert && !ok {
 		l, ok = d.revoked[string(cert.SignatureKey.Marshal())]
 	}
 	if !ok {
 		return nil
 	}
-	return &KeyError{Key: key, Kind: Revoked, Known: []Line{l}}
+	return &KeyError{Key: key, Kind: Revoked, Known: []Line{d.line(l)}}
 }
 
-// plainKey returns the key that a certificate is about, or else key itself.
-func plainKey(key ssh.PublicKey) ssh.PublicKey {
-	if cert, ok := key.(*ssh.Certificate); ok {
-		return cert.Key
-	}
-	return key
-}
-
-// index returns the place of key among lines, or -1.
+// index returns the place of the first line with a key, or -1.
 func index(lines []Line, key ssh.PublicKey) int {
-	blob := key.Marshal()
-	return slices.IndexFunc(lines, func(l Line) bool { return bytes.Equal(l.Key.Marshal(), blob) })
+	return slices.IndexFunc(lines, func(l Line) bool { return sshkey.Equal(l.Key, key) })
 }

@@ -9,30 +9,32 @@ import (
 	"strings"
 )
 
-// An Account is the user of one sshd, for tests of passwords: PAM knows him and
-// nobody else does. He takes the place of the current user, as Server.User and
-// with Server.Password; Server.Signer and the like are accepted of him too.
+// An Account is the user of an sshd, for tests of passwords. Only PAM of that
+// sshd knows the account, which takes the place of the current user as
+// Server.User, with Server.Password. Server.Signer and other authorized keys
+// belong to the account too.
 //
-// sshd runs in a mount namespace of its own then, with another /etc, as root,
-// and so does the test: it fails for others.
+// The sshd runs as root in a mount namespace of its own, with another /etc. So
+// the test must run as root, and fails otherwise.
 type Account struct {
 	Name     string // default "pearl"
 	Password string // default random
-	Expired  bool   // PAM demands another password when it has seen this one
+	Expired  bool   // PAM demands a new password after the login
 
-	// Codes are accepted in the place of the password, each of them once.
+	// Codes are accepted in place of the password, each of them once.
 	Codes []string
 
-	// Files are in the home directory, by their paths there: .shosts, say.
+	// Files are in the home directory, by their relative paths: .shosts, for
+	// example.
 	Files map[string]string
 }
 
-// withAccount returns the beginning of a command that runs the rest of it where
-// the account exists, and the lines of sshd_config that let it in.
+// withAccount returns the beginning of a command whose rest runs where the
+// account exists, and the lines of sshd_config for the account.
 func (d *daemon) withAccount(a Account) (command, config []string) {
 	d.tb.Helper()
 	if os.Geteuid() != 0 {
-		d.tb.Fatal("sshtest: only root can start an sshd that has an Account")
+		d.tb.Fatal("sshtest: an sshd with an Account needs root")
 	}
 	if a.Name == "" {
 		a.Name = "pearl"
@@ -47,7 +49,7 @@ func (d *daemon) withAccount(a Account) (command, config []string) {
 	d.write("etc/pam.d/sshd", d.pamService(a))
 	d.write("etc/group", []byte("root:x:0:\nnogroup:x:65534:\n"))
 	d.write("etc/nsswitch.conf", []byte("passwd: files\nshadow: files\ngroup: files\n"))
-	// He has root's number, so that he can go where sshd's files are.
+	// The account has root's number, for access to sshd's files.
 	d.write("etc/passwd", fmt.Appendf(nil, "%s:x:0:0::%s:/bin/sh\nroot:x:0:0::/:/bin/sh\nsshd:x:65533:65534::%s:/bin/false\n",
 		a.Name, d.home(a.Files), privsepDir))
 	changed := 20000 // any day long ago
@@ -71,12 +73,12 @@ func (d *daemon) home(files map[string]string) string {
 	return home
 }
 
-// pamService returns what PAM does for sshd.
+// pamService returns the PAM configuration of sshd.
 func (d *daemon) pamService(a Account) []byte {
 	d.tb.Helper()
 	codes := d.write("codes", []byte(strings.Join(a.Codes, "\n")+"\n"))
 	script := d.write("check_code", fmt.Appendf(nil, `#!/bin/sh
-code=$(tr -d '\000') # which follows what was typed
+code=$(tr -d '\000') # at the end of the input
 [ -n "$code" ] && grep -qxF -e "$code" '%[1]s' && sed -i "/^$code\$/d" '%[1]s'
 `, codes))
 	d.check(os.Chmod(script, 0o700))
@@ -88,7 +90,7 @@ code=$(tr -d '\000') # which follows what was typed
 	return []byte(service)
 }
 
-// crypt returns a password as /etc/shadow has it. Go has no crypt(3), but every
+// crypt returns a password hash for /etc/shadow. Go has no crypt(3), but every
 // Debian has a Perl.
 func (d *daemon) crypt(password string) string {
 	d.tb.Helper()

@@ -12,7 +12,8 @@ import (
 // errDenied answers every failed attempt.
 var errDenied = errors.New("sshtest: permission denied")
 
-// serverConfig turns options into those of x/crypto.
+// serverConfig translates the options for x/crypto. An error stands for
+// options that contradict each other.
 func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 	config := &ssh.ServerConfig{
 		Config:                  o.Config,
@@ -22,9 +23,6 @@ func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 		AuthLogCallback: func(conn ssh.ConnMetadata, method string, err error) {
 			fmt.Fprintf(&s.log, "auth %s for %q: %v\n", method, conn.User(), err)
 		},
-	}
-	if config.ServerVersion == "" {
-		config.ServerVersion = defaultVersion
 	}
 	if o.Banner != "" {
 		config.BannerCallback = func(ssh.ConnMetadata) string { return o.Banner }
@@ -59,7 +57,7 @@ func (s *Server) serverConfig(o *Options) (*ssh.ServerConfig, error) {
 }
 
 // factors returns the callbacks for the first of the methods still required,
-// or for any method where none is required.
+// or for any method if none is required.
 func (s *Server) factors(o *Options, methods []string) (ssh.ServerAuthCallbacks, error) {
 	all := ssh.ServerAuthCallbacks{
 		PasswordCallback:            s.checkPassword,
@@ -92,7 +90,7 @@ func (s *Server) factors(o *Options, methods []string) (ssh.ServerAuthCallbacks,
 		}
 	case "keyboard-interactive":
 		if len(o.Questions) == 0 {
-			return one, errors.New("sshtest: factor keyboard-interactive without Questions")
+			return one, errors.New("sshtest: Options.Factors has keyboard-interactive, but Options.Questions is empty")
 		}
 		one.KeyboardInteractiveCallback = func(conn ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 			return then(next)(all.KeyboardInteractiveCallback(conn, ask))
@@ -103,7 +101,7 @@ func (s *Server) factors(o *Options, methods []string) (ssh.ServerAuthCallbacks,
 	return one, nil
 }
 
-// then lets a success be followed by what next says.
+// then adds the result of next to a success.
 func then(next func() error) func(*ssh.Permissions, error) (*ssh.Permissions, error) {
 	return func(p *ssh.Permissions, err error) (*ssh.Permissions, error) {
 		if err == nil {
@@ -113,6 +111,8 @@ func then(next func() error) func(*ssh.Permissions, error) (*ssh.Permissions, er
 	}
 }
 
+// checkPassword lets in the only user with the only password. The answer to a
+// wrong user is the same as to a wrong password.
 func (s *Server) checkPassword(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	if conn.User() != s.User || string(password) != s.Password {
 		return nil, errDenied
@@ -120,8 +120,8 @@ func (s *Server) checkPassword(conn ssh.ConnMetadata, password []byte) (*ssh.Per
 	return nil, nil
 }
 
-// keyCallback lets in the one user that there is. x/crypto's checker knows only
-// whom a certificate is for, and one for nobody in particular is for anybody.
+// keyCallback lets in the only user. x/crypto's checker accepts certificates
+// without principals for anybody, so keyCallback refuses those.
 func (s *Server) keyCallback(o *Options) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 	checker := s.keyChecker(o)
 	return func(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
@@ -133,7 +133,7 @@ func (s *Server) keyCallback(o *Options) func(ssh.ConnMetadata, ssh.PublicKey) (
 	}
 }
 
-// keyChecker accepts the keys that options name, and the certificates.
+// keyChecker accepts the keys and the certificates of the options.
 func (s *Server) keyChecker(o *Options) *ssh.CertChecker {
 	return &ssh.CertChecker{
 		IsUserAuthority: func(key ssh.PublicKey) bool {
@@ -156,9 +156,11 @@ func (s *Server) keyChecker(o *Options) *ssh.CertChecker {
 	}
 }
 
+// equal compares keys by their wire format, since implementations of
+// ssh.PublicKey differ.
 func equal(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
-// asker puts all questions in one request and wants every answer right.
+// asker asks all questions in one request, and wants every answer right.
 func (s *Server) asker(questions []Question) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	var prompts []string
 	var echos []bool

@@ -8,19 +8,20 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A conn is one client's connection to a server in the process.
+// A conn is a client's connection to a server in the process.
 type conn struct {
 	options *Options
 	ssh     *ssh.ServerConn
-	tasks   sync.WaitGroup // everything that this connection has started
-	gone    chan struct{}  // closed when the connection has ended
+	tasks   sync.WaitGroup // all goroutines of the connection
+	gone    chan struct{}  // closed at the end of the connection
 
 	mu       sync.Mutex
-	forwards map[string]net.Listener // by what was asked for; nil when the connection has ended
+	forwards map[string]net.Listener // by the client's name; nil after the end of the connection
 }
 
-// serveConn serves nc until the client or the server ends it. It waits for
-// all that it started, so that a closed server leaves nothing behind.
+// serveConn serves nc until the client or the server ends the connection.
+// serveConn waits for all its goroutines, so that a closed server leaves
+// nothing behind.
 func serveConn(s *Server, o *Options, config *ssh.ServerConfig, nc net.Conn) {
 	defer nc.Close()
 	sc, channels, requests, err := ssh.NewServerConn(nc, config)
@@ -44,7 +45,7 @@ func serveConn(s *Server, o *Options, config *ssh.ServerConfig, nc net.Conn) {
 		case "direct-streamlocal@openssh.com":
 			c.tasks.Go(func() { c.directStreamlocal(nc) })
 		default:
-			nc.Reject(ssh.UnknownChannelType, "unknown channel type")
+			nc.Reject(ssh.UnknownChannelType, "no handler for this type")
 		}
 	}
 	fmt.Fprintf(&s.log, "connection: %v\n", sc.Wait())

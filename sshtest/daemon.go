@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -19,34 +20,35 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// DaemonOptions says how a real daemon differs from the default one: it runs
-// as the current user, who may log in with Server.Signer only, and has host
-// keys ed25519, ecdsa (nistp256, nistp384 and nistp521) and rsa, Dropbear all
-// but nistp384.
+// DaemonOptions says how a real daemon differs from the default. The default
+// runs as the current user, lets in Server.Signer only, and has host keys
+// ed25519, ecdsa (nistp256, nistp384 and nistp521) and rsa; Dropbear has no
+// nistp384.
 type DaemonOptions struct {
 	AuthorizedKeys []ssh.PublicKey // accepted beside Server.Signer
 	Args           []string        // for the daemon, after those of the harness
 
 	// The rest is for OpenSSH only.
 
-	// Config are lines of sshd_config. They come before those of the harness
-	// and overrule them; a Match would take them all in.
+	// Config are lines of sshd_config, before the lines of the harness and
+	// stronger. A Match would apply to all lines that follow.
 	Config  []string
 	Account *Account      // a user with a password; default: the current user, without
-	UserCA  ssh.PublicKey // user certificates that it signed are accepted
+	UserCA  ssh.PublicKey // signs user certificates
 	HostCA  ssh.Signer    // signs a certificate for each host key
 }
 
-// A daemon is what a Server needs to run a program for each connection, with
-// the connection's socket as its standard input and output, in the manner of
-// inetd. So no port has to be found for it, nor its start be waited for.
+// A daemon starts a program for each connection, with the socket as standard
+// input and output, in the manner of inetd. So nobody has to find a free port,
+// or to wait until the daemon listens.
 type daemon struct {
 	tb      testing.TB
-	dir     string // everything it reads; the test removes it
+	dir     string // of all its files; the test removes the directory
 	options DaemonOptions
 	server  *Server
 	keys    []hostKey
 	command []string
+	stderr  *os.File // of all processes; the log reads the other end
 }
 
 // newDaemon makes the keys and the directory. The caller sets command and
@@ -68,15 +70,17 @@ func newDaemon(tb testing.TB, options *DaemonOptions) *daemon {
 	return d
 }
 
+// check fails the test, with a single prefix for errors of this package and of
+// others.
 func (d *daemon) check(err error) {
 	d.tb.Helper()
 	if err != nil {
-		d.tb.Fatalf("sshtest: %v", err)
+		d.tb.Fatalf("sshtest: %s", strings.TrimPrefix(err.Error(), "sshtest: "))
 	}
 }
 
-// program finds a daemon, which often is where an ordinary user's PATH does
-// not lead. Its path is absolute, because sshd insists.
+// program finds a daemon, also outside of an ordinary user's PATH. The path is
+// absolute, because sshd insists.
 func program(tb testing.TB, name, debian string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
@@ -103,9 +107,9 @@ func (d *daemon) write(name string, content []byte) string {
 	return path
 }
 
-// mounted returns the beginning of a command that runs the rest of it in a mount
-// namespace of its own, where a file or directory of the daemon's is found at
-// another path as well. Nothing outside of that namespace changes.
+// mounted returns the beginning of a command whose rest runs in a mount
+// namespace of its own. There, the file or directory of the daemon is mounted
+// over another path. Nothing outside of the namespace changes.
 func (d *daemon) mounted(path, over string) []string {
 	d.tb.Helper()
 	command := []string{"unshare", "--mount"}
@@ -115,12 +119,14 @@ func (d *daemon) mounted(path, over string) []string {
 	command = append(command, "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, path, over)
 	try := exec.Command(command[0], append(command[1:], "true")...)
 	if out, err := try.CombinedOutput(); err != nil {
-		d.tb.Fatalf("sshtest: the daemon needs a %s of its own, which cannot be made here with unshare: %v: %s",
+		d.tb.Fatalf("sshtest: unshare cannot give the daemon its own %s: %v: %s",
 			over, err, bytes.TrimSpace(out))
 	}
 	return command
 }
 
+// authorizedKeys is the content of an authorized_keys file for Server.Signer
+// and the keys of the options.
 func (d *daemon) authorizedKeys() []byte {
 	file := ssh.MarshalAuthorizedKey(d.server.Signer.PublicKey())
 	for _, k := range d.options.AuthorizedKeys {
@@ -129,7 +135,7 @@ func (d *daemon) authorizedKeys() []byte {
 	return file
 }
 
-// start listens. From here on the test's end closes the server.
+// start listens. The end of the test closes the server.
 func (d *daemon) start() *Server {
 	d.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -137,6 +143,7 @@ func (d *daemon) start() *Server {
 		cancel()
 		killSessions(d.server.Addr)
 	}
+	d.server.finish = d.pipeLog()
 	d.server.serve = func(c net.Conn) { d.serve(ctx, c) }
 	for _, k := range d.keys {
 		d.server.HostKeys = append(d.server.HostKeys, k.signer.PublicKey())
@@ -144,6 +151,27 @@ func (d *daemon) start() *Server {
 	d.check(d.server.start(false))
 	d.server.closeAfter(d.tb)
 	return d.server
+}
+
+// pipeLog makes a pipe from the daemons to the server's log, and returns a
+// function that waits for the rest of the log. A session that goes on in the
+// background holds the pipe until Close kills the session.
+func (d *daemon) pipeLog() (finish func()) {
+	d.tb.Helper()
+	r, w, err := os.Pipe()
+	d.check(err)
+	d.stderr = w
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		io.Copy(&d.server.log, r)
+	}()
+	return sync.OnceFunc(func() {
+		w.Close()
+		r.SetReadDeadline(time.Now().Add(killDelay)) // for systems without a /proc
+		<-copied
+		r.Close()
+	})
 }
 
 // serve runs the daemon for one connection.
@@ -164,9 +192,7 @@ func (d *daemon) serve(ctx context.Context, c net.Conn) {
 	cmd.Dir = d.dir
 	mark := "harness 0 " + strings.ReplaceAll(d.server.Addr, ":", " ")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), connectionEnv + mark}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, socket, log
-	// A session that goes on in the background may hold on to stderr.
-	cmd.WaitDelay = 200 * time.Millisecond
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, socket, d.stderr
 	err = cmd.Start()
 	socket.Close()
 	if err != nil {
@@ -178,17 +204,17 @@ func (d *daemon) serve(ctx context.Context, c net.Conn) {
 	}
 }
 
-// connectionEnv is what sshd and dropbear tell a session about its connection.
-// The harness gives it to the daemons as well, so that a session is known by
-// it from its fork on.
+// connectionEnv is the variable by which sshd and dropbear tell a session
+// about the connection. The harness sets the variable for the daemons as well,
+// so that a session has the mark from the fork on.
 const connectionEnv = "SSH_CONNECTION="
 
-// killSessions kills the commands that a daemon left behind: without a
-// terminal they do not notice that their connection is gone. It knows them,
-// where there is a /proc, by the server's address in their environment.
+// killSessions kills the commands left behind by a daemon: without a terminal,
+// a command does not notice the end of its connection. The mark is the
+// server's address in the environment, readable where there is a /proc.
 func killSessions(addr string) {
 	mark := " " + strings.ReplaceAll(addr, ":", " ")
-	// One that forks in the meantime is found in the next round.
+	// The next round finds children forked in the meantime.
 	for round := 0; round < 100 && killMarked(mark); round++ {
 		time.Sleep(time.Millisecond)
 	}
@@ -214,15 +240,14 @@ func killMarked(mark string) (found bool) {
 	return found
 }
 
-// A hostKey is a host's key in both of its forms: the private one is for
-// writing to a file.
+// A hostKey is a host's key in two forms. The private form is for files.
 type hostKey struct {
 	private crypto.Signer
 	signer  ssh.Signer
 }
 
 // hostKeys makes a key of each type, once for all daemons of the process,
-// because RSA keys take their time.
+// because RSA keys take long.
 var hostKeys = sync.OnceValues(func() ([]hostKey, error) {
 	var keys []hostKey
 	for _, keyType := range []string{

@@ -5,12 +5,10 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/pem"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,44 +18,6 @@ import (
 
 	"github.com/nacre-ssh/nacre/sshtest"
 )
-
-func TestOpenSSHConfig(t *testing.T) {
-	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{Config: []string{
-		"Ciphers aes128-ctr",
-		"RekeyLimit 16K",
-		"Subsystem hello echo hello",
-	}})
-	client := login(t, s, nil)
-	session, err := client.NewSession()
-	require.NoError(t, err)
-	out, err := session.Output("head -c 200000 /dev/zero")
-	require.NoError(t, err)
-	require.Len(t, out, 200_000)
-
-	session, err = client.NewSession()
-	require.NoError(t, err)
-	stdout, err := session.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, session.RequestSubsystem("hello"))
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "hello\n", line)
-
-	_, err = dial(t, s, func(c *ssh.ClientConfig) { c.Ciphers = []string{ssh.CipherAES256GCM} })
-	require.Error(t, err)
-	require.Contains(t, s.Log(), "Accepted publickey")
-}
-
-func TestOpenSSHUserCertificates(t *testing.T) {
-	ca, key := sshtest.NewSigner(t, ssh.KeyAlgoECDSA256), sshtest.NewSigner(t, ssh.KeyAlgoECDSA521)
-	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{UserCA: ca.PublicKey()})
-	for user, denied := range map[string]bool{s.User: false, "mallory": true} {
-		_, err := dial(t, s, func(c *ssh.ClientConfig) {
-			c.Auth = []ssh.AuthMethod{ssh.PublicKeys(sshtest.NewCertSigner(t, ca, key, ssh.UserCert, user))}
-		})
-		require.Equal(t, denied, err != nil, "%v", err)
-	}
-}
 
 func TestDaemonsKnowTheirHostKeys(t *testing.T) {
 	for _, name := range []string{"OpenSSH", "Dropbear"} {
@@ -110,7 +70,7 @@ func TestCloseKillsWhatADaemonLeftBehind(t *testing.T) {
 			require.Eventually(t, func() bool {
 				text, _ := os.ReadFile(cmdline)
 				return len(text) == 0 // gone, or dead and not yet waited for
-			}, 10*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 		})
 	}
 }
@@ -156,55 +116,6 @@ func TestRealClientsLogIn(t *testing.T) {
 			require.Equal(t, "from the client", string(out))
 		})
 	}
-}
-
-// A recorder is a test whose failure is looked at instead of suffered.
-type recorder struct {
-	testing.TB
-	cleanups []func()
-	failed   bool
-	log      string
-}
-
-func (r *recorder) Helper()          {}
-func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Failed() bool     { return r.failed }
-
-func (r *recorder) Logf(format string, args ...any) { r.log += fmt.Sprintf(format, args...) }
-
-func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
-
-func (r *recorder) Fatalf(format string, args ...any) {
-	r.Logf(format, args...)
-	r.failed = true
-	runtime.Goexit()
-}
-
-// record runs f as a test of its own.
-func record(t *testing.T, f func(tb testing.TB)) *recorder {
-	r := &recorder{TB: t}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		f(r)
-	}()
-	<-ended
-	for _, f := range r.cleanups {
-		f()
-	}
-	return r
-}
-
-func TestFailedTestShowsTheLog(t *testing.T) {
-	r := record(t, func(tb testing.TB) {
-		s := sshtest.NewServer(tb, nil)
-		if c, err := s.DialContext(t.Context(), "tcp", s.Addr); err == nil {
-			c.Read(make([]byte, 1)) // It has been accepted.
-			defer c.Close()
-		}
-		tb.Fatalf("no luck\n")
-	})
-	require.Contains(t, r.log, "no luck\nlog of the SSH server at 127.0.0.1:")
 }
 
 func TestMissingDaemonFailsTheTest(t *testing.T) {

@@ -15,21 +15,21 @@ import (
 )
 
 // Dropbear starts Dropbear's server, with its keys in a temporary directory,
-// and ends it when the test ends. It accepts no password, and runs what
-// clients ask for as the current user. A nil options means the defaults. The
-// test fails if dropbear is not installed. In this mode dropbear logs to
-// syslog, so Log knows only of a dropbear that could not start.
+// and ends the server when the test ends. The server accepts no password, and
+// runs commands as the current user. A nil options means the defaults. The
+// test fails if dropbear is not installed. Since dropbear -i logs to syslog,
+// Log shows only why dropbear could not start.
 //
-// Dropbear reads authorized keys from the home directory, and newer versions
-// from elsewhere only if nobody else can write to any directory above, as
-// everybody can to /tmp. So it runs in a mount namespace of its own, in which
-// the user's home is the temporary directory; that takes Linux and unshare(1).
+// Dropbear reads authorized keys from the home directory, and new versions
+// accept other directories only below parents that nobody else can write to,
+// unlike /tmp. So dropbear runs in a mount namespace of its own, where the
+// user's home is the temporary directory. Linux and unshare(1) are needed.
 func Dropbear(tb testing.TB, options *DaemonOptions) *Server {
 	tb.Helper()
 	dropbear := program(tb, "dropbear", "dropbear-bin")
 	d := newDaemon(tb, options)
 	if o := d.options; o.Config != nil || o.UserCA != nil || o.HostCA != nil {
-		tb.Fatal("sshtest: dropbear has no configuration file and no certificates")
+		tb.Fatal("sshtest: Dropbear takes neither Config nor UserCA nor HostCA")
 	}
 	home := filepath.Join(d.dir, "home")
 	d.check(os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
@@ -48,17 +48,17 @@ func Dropbear(tb testing.TB, options *DaemonOptions) *Server {
 	return d.start()
 }
 
-// withHome returns the beginning of a command that runs the rest of it with
-// another home directory for the current user, where /etc/passwd says so.
+// withHome returns the beginning of a command whose rest runs with another
+// home directory for the current user, by another /etc/passwd.
 func (d *daemon) withHome(home string) []string {
 	d.tb.Helper()
 	line := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", d.server.User, os.Geteuid(), os.Getegid(), home)
 	return d.mounted(d.write("passwd", []byte(line)), "/etc/passwd")
 }
 
-// dropbearKey encodes a key as Dropbear's key files have it: the public key
-// as on the wire, then the private numbers; of ed25519, seed and public key
-// in one string.
+// dropbearKey encodes a key for Dropbear's key files: the public key as on the
+// wire, then the private numbers; for ed25519, seed and public key in one
+// string.
 func dropbearKey(k hostKey) []byte {
 	public := k.signer.PublicKey()
 	switch key := k.private.(type) {
@@ -68,7 +68,7 @@ func dropbearKey(k hostKey) []byte {
 			Key  []byte
 		}{public.Type(), key})
 	case *ecdsa.PrivateKey:
-		d, _ := key.Bytes() // fails for curves only that newKey does not make
+		d, _ := key.Bytes() // newKey makes no curve for which Bytes fails
 		return append(public.Marshal(), ssh.Marshal(struct{ D *big.Int }{new(big.Int).SetBytes(d)})...)
 	case *rsa.PrivateKey:
 		numbers := struct{ D, P, Q *big.Int }{key.D, key.Primes[0], key.Primes[1]}

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// A server for a program that is not a test. In a test, NewServer is one line
+// A server for a program. In a test, NewServer is a single line
 // and needs no Close.
 func ExampleStartServer() {
 	s, err := sshtest.StartServer(nil)
@@ -43,7 +44,7 @@ func ExampleStartServer() {
 	// <nil>
 }
 
-// A server with a command of its own, which greets whoever is logged in.
+// A server with a command of its own, a greeting.
 func ExampleHandlerFunc() {
 	greet := func(x *sshtest.Session) int {
 		fmt.Fprintf(x.Stdout, "Good morning, %s.\n", x.Conn.User())
@@ -78,9 +79,9 @@ func ExampleHandlerFunc() {
 	// Process exited with status 3
 }
 
-// One test against three servers.
+// A test against three servers.
 func ExampleServer() {
-	var t *testing.T // the one that is running
+	var t *testing.T // the running test
 	for _, s := range []*sshtest.Server{
 		sshtest.NewServer(t, nil),
 		sshtest.OpenSSH(t, nil),
@@ -101,46 +102,11 @@ func ExampleServer() {
 	}
 }
 
-// A server that never says how a command ended. In a test, Scripted is the
-// same in memory, and fails the test when the client does something else than
-// the script expects.
-func ExamplePeer() {
-	s, err := sshtest.StartServer(&sshtest.Options{Script: func(p *sshtest.Peer) {
-		p.Login()
-		id, _ := p.AcceptCommand()
-		p.Send(sshtest.ChannelDataMsg{Recipient: id, Data: []byte("done?")})
-		p.Send(sshtest.ChannelCloseMsg{Recipient: id}) // and no exit-status
-		p.Drain()
-	}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer s.Close()
-
-	client, err := ssh.Dial("tcp", s.Addr, &ssh.ClientConfig{
-		User:            s.User,
-		Auth:            []ssh.AuthMethod{ssh.PublicKeys(s.Signer)},
-		HostKeyCallback: ssh.FixedHostKey(s.HostKey),
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	session, err := client.NewSession()
-	if err != nil {
-		log.Fatal(err)
-	}
-	out, err := session.Output("rm -r *")
-	fmt.Printf("%s %v\n", out, err)
-	// Output:
-	// done? wait: remote command exited without exit status or exit signal
-}
-
-// A server that talks out of turn, and what a client says to it.
+// A server talks out of turn, and the client disconnects.
 func ExampleScripted() {
-	var t *testing.T // the one that is running
-	s := sshtest.Scripted(t, func(p *sshtest.Peer) {
-		p.Before(20, sshtest.UserauthSuccessMsg{})
+	var t *testing.T // the running test
+	s := sshtest.Scripted(t, func(p *wire.Peer) {
+		p.Before(20, wire.UserauthSuccessMsg{})
 		p.SendVersion()
 		p.SendKexInit()
 		if last := p.Drain(); last == nil || last.Reason != 2 {
@@ -157,8 +123,8 @@ func ExampleScripted() {
 	}
 }
 
-// A cable that is cut after a hundred bytes of what the server says: nothing
-// comes any more, and nothing ends. So the client needs a deadline.
+// A cable is cut after a hundred bytes of the server's: nothing comes any
+// more, and nothing ends. So the client needs a deadline.
 func ExampleFaults_Conn() {
 	s, err := sshtest.StartServer(nil)
 	if err != nil {

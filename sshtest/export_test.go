@@ -1,9 +1,3 @@
 package sshtest
 
-var (
-	Strays      = strays
-	LeftOpen    = leftOpen
-	Descriptors = descriptors
-)
-
 var Program = program

@@ -9,40 +9,41 @@ import (
 	"time"
 )
 
-// A FaultKind is what goes wrong in one direction of a connection.
+// A FaultKind names a fault of one direction of a connection.
 type FaultKind int
 
-// The kinds of faults. Those that say nothing else leave the other direction
-// as it is. A far end without CloseWrite is closed by a Cut of what goes out,
-// and what Swap holds back there is lost if nothing more is written.
+// The kinds of faults. Most kinds leave the other direction alone. A Cut of
+// the bytes that go out closes a far end without CloseWrite; the far end never
+// gets the bytes held back by Swap when no others follow.
 const (
-	Pass  FaultKind = iota // nothing
+	Pass  FaultKind = iota // no fault
 	Cut                    // the end: the reader has io.EOF, the writer syscall.EPIPE
-	Reset                  // syscall.ECONNRESET in both directions; the far end is reset too if it is TCP, else it is hung up
+	Reset                  // syscall.ECONNRESET in both directions; a far end over TCP is reset too, others are hung up
 	Stall                  // nothing passes any more, and nothing ends
-	Lose                   // as Stall, but writes succeed: half of a half-open connection
-	Flip                   // the lowest bit of one byte is wrong
-	Swap                   // Chunk bytes, or one, come after as many that were sent behind them
+	Lose                   // Stall, with writes that succeed: half of a half-open connection
+	Flip                   // the lowest bit of a byte is wrong
+	Swap                   // Chunk bytes (at least 1) change places with as many bytes behind them
 )
 
-// A Fault is what one direction of a connection does. The zero Fault is none.
+// A Fault is the behaviour of one direction of a connection. The zero Fault is
+// none.
 type Fault struct {
 	Kind  FaultKind
-	After int64         // bytes that pass before it
-	Chunk int           // bytes that pass at once, at most; 0 is no limit
-	Every time.Duration // how long each chunk waits after the one before
+	After int64         // bytes that pass before the fault
+	Chunk int           // bytes that pass at once, at most; 0 means any number
+	Every time.Duration // the time between two chunks
 }
 
-// Faults are those of both directions, as the client knows them: it reads what
-// comes In, and writes what goes Out.
+// Faults are the faults of both directions, seen by the client, whose reads
+// come In and whose writes go Out.
 type Faults struct{ In, Out Fault }
 
-// Conn returns a connection over c that has these faults. It owns c, which may
-// be any connection whose deadlines work: a client's end, or a [LinkConn].
+// Conn returns a connection over c that has these faults, and that owns c. Any
+// connection with working deadlines will do: a client's end, or a [LinkConn].
 //
-// Deadlines and Close work whatever is the matter. It starts no goroutines,
-// and waits by timers and on a sync.Cond, so that it fits into a bubble of
-// testing/synctest if c does.
+// Deadlines and Close work during any fault. Conn starts no goroutines, and
+// waits by timers and on a sync.Cond, which suits a bubble of testing/synctest
+// if c does.
 func (f Faults) Conn(c net.Conn) *FaultConn {
 	x := &FaultConn{conn: c}
 	x.changed.L = &x.mu
@@ -50,33 +51,33 @@ func (f Faults) Conn(c net.Conn) *FaultConn {
 	return x
 }
 
-// A FaultConn is a connection with [Faults]. Its methods may be called
+// A FaultConn is a connection with [Faults]. All methods may be called
 // concurrently.
 type FaultConn struct {
 	conn net.Conn
 
 	mu      sync.Mutex
-	changed sync.Cond // anything below changed, or some time has passed; its lock is mu
+	changed sync.Cond // after any field below, or after some time; the lock is mu
 	in, out faultHalf
-	ended   error // what every call returns from now on; nil while open
+	ended   error // of every call; nil while open
 }
 
-// A faultHalf is one direction. The connection's mutex guards it.
+// A faultHalf is one direction. The connection's mutex guards a faultHalf.
 type faultHalf struct {
 	fault    Fault
 	passed   int64     // bytes since fault was set
 	due      time.Time // of the next chunk
-	busy     bool      // a call has the direction, and others wait
-	held     []byte    // of In: read and not delivered; of Out: written, and to be swapped
+	busy     bool      // a call owns the direction, and others wait
+	held     []byte    // In: bytes read and not delivered; Out: bytes to be swapped
 	deadline time.Time
 	alarm    *time.Timer // of the deadline
 	below    bool        // a Read of the connection below is under way
-	poked    bool        // that has another deadline, to make it return
+	poked    bool        // the Read below was interrupted by a deadline
 }
 
-// Break replaces the faults. Their bytes count from now, so that an After of 0
-// is at once, for calls that wait already, too: the cable is cut while the
-// client works.
+// Break replaces the faults, and counts bytes from now. An After of 0 is at
+// once, also for calls that wait already: the cable is cut while the client
+// works.
 func (c *FaultConn) Break(f Faults) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,8 +92,8 @@ func (c *FaultConn) Break(f Faults) {
 	c.changed.Broadcast()
 }
 
-// strike does what the far end sees of a fault, or the other direction. A
-// socket with no time to linger tells its peer of a reset.
+// strike shows a fault to the far end, or to the other direction. A socket
+// that does not linger tells its peer of a reset.
 func (c *FaultConn) strike() {
 	switch {
 	case c.ended != nil:
@@ -108,7 +109,7 @@ func (c *FaultConn) strike() {
 	}
 }
 
-// strikes returns what happens to the next byte.
+// strikes returns the fault of the next byte.
 func (h *faultHalf) strikes() FaultKind {
 	if h.passed == h.fault.After {
 		return h.fault.Kind
@@ -134,7 +135,7 @@ func (c *FaultConn) pass(h *faultHalf, n int) {
 	c.strike()
 }
 
-// segment is how many bytes Swap takes for one.
+// segment is the number of bytes that Swap moves together.
 func (h *faultHalf) segment() int { return max(h.fault.Chunk, 1) }
 
 // swapped returns two segments in the wrong order.
@@ -142,7 +143,8 @@ func swapped(b []byte, segment int) []byte {
 	return append(append([]byte(nil), b[segment:2*segment]...), b[:segment]...)
 }
 
-// take gives the direction to one call, and release takes it back.
+// take waits until no other call owns the direction, and gives the direction
+// to the caller. Two calls of the same kind thus never mix their bytes.
 func (c *FaultConn) take(h *faultHalf) error {
 	for h.busy && c.stopped(h) == nil {
 		c.changed.Wait()
@@ -154,12 +156,13 @@ func (c *FaultConn) take(h *faultHalf) error {
 	return nil
 }
 
+// release ends the ownership of take.
 func (c *FaultConn) release(h *faultHalf) {
 	h.busy = false
 	c.changed.Broadcast()
 }
 
-// stopped is what keeps a call from going on.
+// stopped is the reason for a call to stop, or nil.
 func (c *FaultConn) stopped(h *faultHalf) error {
 	if c.ended != nil {
 		return c.ended
@@ -170,8 +173,9 @@ func (c *FaultConn) stopped(h *faultHalf) error {
 	return nil
 }
 
-// early waits, and returns true, while the next chunk is not due.
-func (c *FaultConn) early(h *faultHalf) bool {
+// notDue waits a while if the next chunk is not due, and returns whether there
+// was a wait.
+func (c *FaultConn) notDue(h *faultHalf) bool {
 	wait := time.Until(h.due)
 	if h.fault.Every <= 0 || wait <= 0 {
 		return false
@@ -181,13 +185,14 @@ func (c *FaultConn) early(h *faultHalf) bool {
 	return true
 }
 
+// wake makes every waiting call look again, because a timer has fired.
 func (c *FaultConn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changed.Broadcast()
 }
 
-// Read reads what the faults let through.
+// Read reads the bytes that the faults let through.
 func (c *FaultConn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,15 +227,15 @@ func (c *FaultConn) Read(p []byte) (int, error) {
 				continue
 			}
 		}
-		if c.early(h) {
+		if c.notDue(h) {
 			continue
 		}
 		return c.deliver(p, need), nil
 	}
 }
 
-// fetch adds to what is held. It gives the lock away, so that anything may
-// have changed when it returns.
+// fetch adds bytes to those held. The mutex is unlocked meanwhile, so that any
+// field may have changed.
 func (c *FaultConn) fetch() error {
 	h := &c.in
 	if h.poked {
@@ -250,7 +255,7 @@ func (c *FaultConn) fetch() error {
 	return err
 }
 
-// deliver moves bytes that are held to their reader, with one fault at most.
+// deliver moves held bytes to their reader, with at most one fault.
 func (c *FaultConn) deliver(p []byte, need int) int {
 	h := &c.in
 	switch strikes := h.strikes(); {
@@ -265,7 +270,7 @@ func (c *FaultConn) deliver(p []byte, need int) int {
 	return n
 }
 
-// Write writes, and returns what the faults say of that.
+// Write writes p through the faults.
 func (c *FaultConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -290,7 +295,7 @@ func (c *FaultConn) Write(p []byte) (int, error) {
 		case Lose:
 			return len(p), nil
 		}
-		if c.early(h) {
+		if c.notDue(h) {
 			continue
 		}
 		taken, err := c.push(p[n:])
@@ -301,8 +306,8 @@ func (c *FaultConn) Write(p []byte) (int, error) {
 	}
 }
 
-// push writes some of what is to be written, and returns how much that was.
-// It gives the lock away meanwhile.
+// push writes some bytes of p, and returns their number. The mutex is unlocked
+// meanwhile.
 func (c *FaultConn) push(p []byte) (int, error) {
 	h := &c.out
 	data := p[:h.limit(len(p))]
@@ -330,7 +335,7 @@ func (c *FaultConn) push(p []byte) (int, error) {
 	return taken, nil
 }
 
-// opError dresses an error as those of net do.
+// opError returns an error in the form of package net.
 func (c *FaultConn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: "fault", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
@@ -353,7 +358,8 @@ func (c *FaultConn) Close() error {
 	return nil
 }
 
-// CloseWrite ends what goes out, unless that does not get through.
+// CloseWrite ends the bytes that go out, unless a fault keeps the end from the
+// peer.
 func (c *FaultConn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -363,10 +369,10 @@ func (c *FaultConn) CloseWrite() error {
 	return nil
 }
 
-// LocalAddr returns that of the connection below.
+// LocalAddr returns the local address of the connection below.
 func (c *FaultConn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 
-// RemoteAddr returns that of the connection below.
+// RemoteAddr returns the remote address of the connection below.
 func (c *FaultConn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
 // SetDeadline sets both deadlines.
@@ -377,16 +383,18 @@ func (c *FaultConn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline sets that of Read, also of one that waits.
+// SetReadDeadline sets the deadline of Read, also of a Read that waits.
 func (c *FaultConn) SetReadDeadline(t time.Time) error {
 	return c.setDeadline(&c.in, t, c.conn.SetReadDeadline)
 }
 
-// SetWriteDeadline sets that of Write, also of one that waits.
+// SetWriteDeadline sets the deadline of Write, also of a Write that waits.
 func (c *FaultConn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(&c.out, t, c.conn.SetWriteDeadline)
 }
 
+// setDeadline sets the deadline here, for calls that a fault holds, and below,
+// for calls that the connection below holds.
 func (c *FaultConn) setDeadline(h *faultHalf, t time.Time, below func(time.Time) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

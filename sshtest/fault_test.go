@@ -30,8 +30,8 @@ func faulty(t *testing.T, f sshtest.Faults) (*sshtest.FaultConn, net.Conn) {
 	return c, server
 }
 
-// both runs a fault in each direction. The first connection is what is
-// written to, the second what is read from.
+// both runs a fault in each direction. The test writes to
+// the first connection, and reads from the second.
 func both(t *testing.T, f sshtest.Fault, test func(t *testing.T, w, r net.Conn)) {
 	for name, out := range map[string]bool{"in": false, "out": true} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestFaultsChangeWhatTheySay(t *testing.T) {
 func TestChunksBoundEachRead(t *testing.T) {
 	both(t, sshtest.Fault{Chunk: 1}, func(t *testing.T, w, r net.Conn) {
 		if _, ok := r.(*sshtest.FaultConn); !ok {
-			return // what the far end reads at once is its own affair
+			return // the far end may read fewer bytes at once
 		}
 		_, err := io.WriteString(w, alphabet)
 		require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestResetOverTCPReachesTheServer(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 }
 
-// waits are calls that a stalled connection does not answer.
+// waits are calls with no answer from a stalled connection.
 var waits = map[string]func(c net.Conn) error{
 	"Read":  func(c net.Conn) error { _, err := io.ReadAll(c); return err },
 	"Write": func(c net.Conn) error { _, err := c.Write(make([]byte, 100)); return err },
@@ -191,7 +191,7 @@ func TestStalledConnectionKeepsDeadlinesAndClose(t *testing.T) {
 					_, err := io.WriteString(server, alphabet)
 					require.NoError(t, err)
 					done := make(chan error, 2)
-					for range 2 { // one of them behind the other
+					for range 2 { // Read behind Read
 						go func() { done <- wait(c) }()
 					}
 					synctest.Wait()

@@ -40,6 +40,8 @@ type (
 // maxForwards bounds the listeners of one connection.
 const maxForwards = 64
 
+// directTCPIP serves a direct-tcpip channel (RFC 4254 section 7.2), to
+// loopback addresses only.
 func (c *conn) directTCPIP(nc ssh.NewChannel) {
 	var msg tcpipMsg
 	if err := ssh.Unmarshal(nc.ExtraData(), &msg); err != nil {
@@ -54,6 +56,8 @@ func (c *conn) directTCPIP(nc ssh.NewChannel) {
 	c.direct(nc, "tcp", net.JoinHostPort(ip, strconv.FormatUint(uint64(msg.Port), 10)))
 }
 
+// directStreamlocal serves a channel to a Unix socket (OpenSSH PROTOCOL
+// section 2.4).
 func (c *conn) directStreamlocal(nc ssh.NewChannel) {
 	var msg directStreamlocalMsg
 	if err := ssh.Unmarshal(nc.ExtraData(), &msg); err != nil {
@@ -63,8 +67,8 @@ func (c *conn) directStreamlocal(nc ssh.NewChannel) {
 	c.direct(nc, "unix", msg.Path)
 }
 
-// loopback returns the loopback address that a host stands for, and nothing
-// for any other host: a test server is no way out of the machine.
+// loopback returns the loopback address of a host, and nothing for a host
+// elsewhere: a test server must not lead out of the machine.
 func loopback(host string) string {
 	if host == "localhost" {
 		return "127.0.0.1"
@@ -75,7 +79,7 @@ func loopback(host string) string {
 	return ""
 }
 
-// direct answers a client's channel with a connection from here.
+// direct connects a client's channel to an address.
 func (c *conn) direct(nc ssh.NewChannel, network, addr string) {
 	far, err := net.Dial(network, addr)
 	if err != nil {
@@ -91,8 +95,8 @@ func (c *conn) direct(nc ssh.NewChannel, network, addr string) {
 }
 
 // globalRequests answers the client's global requests until the connection
-// ends. It refuses those it does not know, keepalives among them, which is an
-// answer too.
+// ends. Unknown requests are refused; for a keepalive, a refusal is an answer
+// too.
 func (c *conn) globalRequests(requests <-chan *ssh.Request) {
 	for r := range requests {
 		ok, reply := false, []byte(nil)
@@ -112,8 +116,8 @@ func (c *conn) globalRequests(requests <-chan *ssh.Request) {
 	}
 }
 
-// tcpipForward listens on loopback whatever the address asked for, and names
-// that address in what it forwards (RFC 4254 section 7.2).
+// tcpipForward listens on loopback for any requested address, and repeats the
+// requested address in the channels that follow (RFC 4254 section 7.2).
 func (c *conn) tcpipForward(payload []byte) (ok bool, reply []byte) {
 	var msg tcpipForwardMsg
 	if err := ssh.Unmarshal(payload, &msg); err != nil {
@@ -143,10 +147,13 @@ func (c *conn) tcpipForward(payload []byte) (ok bool, reply []byte) {
 	return ok, reply
 }
 
+// tcpipKey names a TCP forwarding, by the address that the client asked for.
 func tcpipKey(addr string, port uint32) string {
 	return net.JoinHostPort(addr, strconv.FormatUint(uint64(port), 10))
 }
 
+// streamlocalForward listens on a Unix socket. The path must not exist; the
+// listener removes the socket when it is closed.
 func (c *conn) streamlocalForward(payload []byte) bool {
 	var msg streamlocalForwardMsg
 	if err := ssh.Unmarshal(payload, &msg); err != nil {
@@ -161,9 +168,9 @@ func (c *conn) streamlocalForward(payload []byte) bool {
 	})
 }
 
-// forward owns l until the forwarding is cancelled or the connection ends,
-// and opens a channel to the client for each connection to it. It reports
-// false, and closes l, where there are too many already.
+// forward owns l until the client cancels the forwarding or the connection
+// ends, and opens a channel to the client for each connection accepted by l.
+// With too many forwardings, forward closes l and returns false.
 func (c *conn) forward(key string, l net.Listener, typ string, extra func(net.Conn) []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,6 +198,8 @@ func (c *conn) forward(key string, l net.Listener, typ string, extra func(net.Co
 	return true
 }
 
+// cancel ends a forwarding. Connections accepted before go on. A name without
+// a forwarding has the result false.
 func (c *conn) cancel(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,7 +212,7 @@ func (c *conn) cancel(key string) bool {
 	return true
 }
 
-// closeForwards ends every forwarding, those still on their way included.
+// closeForwards ends every forwarding; later ones are refused.
 func (c *conn) closeForwards() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -224,9 +233,9 @@ func (c *conn) splice(channel ssh.Channel, requests <-chan *ssh.Request, far net
 			w.CloseWrite()
 		}
 	})
-	// Requests end when the client has closed the channel. What it sent before
-	// still goes to the far end, which then no longer matters, even if it
-	// never stops sending or never says anything.
+	// Requests end when the client has closed the channel. Data of the client
+	// still goes to the far end. Data from the far end has no reader any more,
+	// so a far end that never stops, or never begins, must not hold the task.
 	c.tasks.Go(func() {
 		defer far.Close()
 		ssh.DiscardRequests(requests)

@@ -13,7 +13,8 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// echoServer sends back what each connection sends, and then closes.
+// echoServer sends back the bytes of each connection, and then closes the
+// connection.
 func echoServer(t *testing.T, network, addr string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, addr)
@@ -99,7 +100,7 @@ func TestTCPIPForward(t *testing.T) {
 		roundTrip(t, c)
 
 		if strings.Contains(string(client.ServerVersion()), "dropbear") {
-			return // It cannot cancel a forwarding whose port it chose itself.
+			return // Dropbear cannot cancel a forwarding of a port of its own choice.
 		}
 		require.NoError(t, l.Close())
 		_, err = net.Dial("tcp", addr)
@@ -124,7 +125,7 @@ func TestStreamlocal(t *testing.T) {
 	echoServer(t, "unix", there)
 	for name, start := range servers {
 		if name == "Dropbear" {
-			continue // It forwards TCP only.
+			continue // Dropbear forwards TCP only.
 		}
 		t.Run(name, func(t *testing.T) {
 			client := login(t, start(t), nil)

@@ -41,6 +41,8 @@ func NewCertSigner(tb testing.TB, ca, key ssh.Signer, certType uint32, principal
 	return signer
 }
 
+// newCertificate makes a certificate without a time limit. A user certificate
+// has the extensions for forwarding and for terminals.
 func newCertificate(ca ssh.Signer, key ssh.PublicKey, certType uint32, principals ...string) (*ssh.Certificate, error) {
 	cert := &ssh.Certificate{
 		Key:             key,
@@ -62,6 +64,7 @@ func newCertificate(ca ssh.Signer, key ssh.PublicKey, certType uint32, principal
 	return cert, nil
 }
 
+// newSigner is NewSigner outside of a test.
 func newSigner(keyType string) (ssh.Signer, error) {
 	key, err := newKey(keyType)
 	if err != nil {
@@ -70,6 +73,7 @@ func newSigner(keyType string) (ssh.Signer, error) {
 	return ssh.NewSignerFromSigner(key)
 }
 
+// newKey makes a private key, in a form that suits ssh.MarshalPrivateKey too.
 func newKey(keyType string) (crypto.Signer, error) {
 	switch keyType {
 	case ssh.KeyAlgoED25519:
@@ -84,5 +88,7 @@ func newKey(keyType string) (crypto.Signer, error) {
 	case ssh.KeyAlgoRSA:
 		return rsa.GenerateKey(rand.Reader, 2048)
 	}
-	return nil, fmt.Errorf("unknown key type %q", keyType)
+	return nil, fmt.Errorf("unknown key type %q: use one of %q", keyType, []string{
+		ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSA,
+	})
 }

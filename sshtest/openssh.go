@@ -11,17 +11,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// privsepDir must exist for a privileged sshd of Debian and its kin. Elsewhere
-// it is of no use and does no harm.
+// privsepDir must exist for a privileged sshd of Debian and its relatives.
+// Elsewhere the directory does no harm.
 const privsepDir = "/run/sshd"
 
 // OpenSSH starts OpenSSH's sshd, with a configuration of its own in a
-// temporary directory, and ends it when the test ends. It accepts no password
-// but that of an Account, and any environment variable, forwards everything, and runs what clients
-// ask for as the current user. A nil options means the defaults. The test
-// fails if sshd is not installed, and shows sshd's log if it fails later. An
-// sshd that runs as root refuses signals from clients, as it always does for
-// root's sessions.
+// temporary directory, and ends the sshd when the test ends. The sshd accepts
+// any environment variable, forwards everything, and runs commands as the
+// current user. The only password is the password of an Account. A nil options
+// means the defaults. The test fails if sshd is not installed, and a failed
+// test shows sshd's log. An sshd that runs as root refuses signals from
+// clients, as always in root's sessions.
 func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 	tb.Helper()
 	sshd := program(tb, "sshd", "openssh-server")
@@ -64,11 +64,11 @@ func OpenSSH(tb testing.TB, options *DaemonOptions) *Server {
 	return d.start()
 }
 
-// quoted is a path as sshd_config takes it: the name of a test may have spaces.
+// quoted is a path for sshd_config: names of tests may have spaces.
 func quoted(path string) string { return `"` + path + `"` }
 
-// opensshKey writes a host key, and its certificate where there is an
-// authority, and returns the lines that name them.
+// opensshKey writes a host key, and a certificate if there is an authority,
+// and returns the lines of sshd_config for both.
 func (d *daemon) opensshKey(i int, k hostKey) []string {
 	d.tb.Helper()
 	block, err := ssh.MarshalPrivateKey(k.private, "")

@@ -2,28 +2,31 @@ package sshtest
 
 import (
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// Options says how a server in the process differs from the default one: a
-// user "gopher" with a random password, an ed25519 host key, and the commands
-// of [Session]. It is copied; what it points to must not change afterwards.
+// Options says how a server in the process differs from the default: a user
+// "gopher" with a random password, an ed25519 host key, and the commands of
+// [Session]. The server copies the struct, and the caller must not change the
+// values below later.
 type Options struct {
 	User     string // default "gopher"
 	Password string // default random
 
-	// AuthorizedKeys are accepted beside Server.Signer, and so are user
-	// certificates that UserCA signed for the user.
+	// AuthorizedKeys are accepted beside Server.Signer, as are UserCA's
+	// certificates for the user.
 	AuthorizedKeys []ssh.PublicKey
 	UserCA         ssh.PublicKey
 
-	// Questions, when there are any, are what keyboard-interactive asks, all
-	// in one round. Without them that method is not offered.
+	// Questions are asked by keyboard-interactive, all in one round. Without
+	// questions the method is not offered.
 	Questions []Question
 
-	// Factors are the methods that a client must succeed with, in this order,
-	// each but the last a partial success (RFC 4252 section 5.1). By default
-	// any one of password, publickey and keyboard-interactive is enough.
-	// "none" alone lets everybody in.
+	// Factors are the methods for a login, in their order; each but the last
+	// succeeds partially (RFC 4252 section 5.1). By default any of password,
+	// publickey and keyboard-interactive is enough. "none" alone lets
+	// everybody in.
 	Factors []string
 
 	MaxAuthTries            int      // failed attempts until the server hangs up; default 6, negative: no limit
@@ -31,33 +34,34 @@ type Options struct {
 	Banner                  string   // shown before authentication
 
 	HostKeys []ssh.Signer // at most one of each type; default one ed25519
-	HostCA   ssh.Signer   // signs a certificate for each host key, which is then offered too
+	HostCA   ssh.Signer   // signs a certificate for each host key; the server offers both
 	Version  string       // default "SSH-2.0-sshtest"
 	Config   ssh.Config   // algorithms and RekeyThreshold; default x/crypto's
 
-	// Handlers are commands by their first word or, before that, their whole
-	// text. They come before the commands that the server has of its own.
+	// Handlers are commands by their whole text or by their first word. The
+	// server prefers handlers to its own commands, and the whole text to the
+	// first word.
 	Handlers   map[string]HandlerFunc
 	Subsystems map[string]HandlerFunc // by name; default none
 	Shell      HandlerFunc            // default: reads commands line by line
 
-	// Exec runs what no handler is named for with sh -c on this machine, as
-	// the user of this process. A pty is then granted but is none.
+	// Exec runs other commands with sh -c on this machine, as the user of this
+	// process. Clients get no real pty then, although the request is granted.
 	Exec bool
 
 	// Script plays the server by hand, once for each connection and on a
 	// goroutine of its own. Of the other fields only User, HostKeys, Version
-	// and InMemory then mean something. See [Scripted].
-	Script func(p *Peer)
+	// and InMemory have a meaning then. See [Scripted].
+	Script func(p *wire.Peer)
 
-	// InMemory is a server without a listener, for testing/synctest: it is
-	// reached by Server.DialContext and Server.ServeConn. Create and use it
-	// inside the same bubble.
+	// InMemory means a server without a listener, for testing/synctest.
+	// Clients connect by Server.DialContext or Server.ServeConn. Create and
+	// use the server inside the same bubble.
 	InMemory bool
 }
 
-// A Question is one prompt of keyboard-interactive authentication (RFC 4256
-// section 3.2) and the only answer that is right.
+// A Question is a prompt of keyboard-interactive authentication (RFC 4256
+// section 3.2) and the only right answer.
 type Question struct {
 	Prompt string
 	Echo   bool

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// pipeSize is how many bytes each direction of a Pipe holds: about what a
-// socket on loopback does, and more than both ends say before they listen.
+// pipeSize is the room of each direction of a Pipe, in bytes. Sockets on
+// loopback have about as much, and the greetings of both ends fit.
 const pipeSize = 64 << 10
 
 // Pipe returns the two ends of a connection in memory, the client's first.
 //
-// It behaves as a TCP connection does where net.Pipe does not. Each direction
+// A Pipe behaves as a TCP connection does, unlike net.Pipe. Each direction
 // holds 64 KiB, so two ends that both start by writing do not wait for each
-// other; a Write blocks only while that is full. Close lets the peer read what
-// was written before it and then io.EOF, and CloseWrite (through the interface
-// that *net.TCPConn satisfies too) ends one direction only. Addresses are
+// other; Write blocks only while the direction is full. After Close, the peer
+// reads the bytes written before, and then io.EOF. CloseWrite (through the
+// interface of *net.TCPConn) ends one direction only. Addresses are
 // *net.TCPAddr on 127.0.0.1, the server's end at port 22.
 //
-// Whoever waits does so on a sync.Cond, which testing/synctest counts as
-// durably blocked: inside a bubble, hours of a quiet connection pass at once.
+// All waiting is on a sync.Cond, which testing/synctest counts as durably
+// blocked: inside a bubble, hours of a quiet connection pass at once.
 func Pipe() (net.Conn, net.Conn) {
 	client := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 49152}
 	server := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22}
@@ -31,8 +31,8 @@ func Pipe() (net.Conn, net.Conn) {
 		&pipeConn{in: up, out: down, local: server, remote: client}
 }
 
-// A pipeConn is one end of a Pipe: the reader of one half, the writer of the
-// other.
+// A pipeConn is one end of a Pipe: the reader of one half, and the writer of
+// the other.
 type pipeConn struct {
 	in, out       *pipeHalf
 	local, remote net.Addr
@@ -54,12 +54,14 @@ func (c *pipeConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// opError dresses an error as those of net do, because callers look for
-// *net.OpError and its Timeout.
+// opError returns an error in the form of package net, because callers look
+// for *net.OpError and Timeout.
 func (c *pipeConn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: "pipe", Source: c.local, Addr: c.remote, Err: err}
 }
 
+// Close ends both directions. The peer still reads the bytes written before,
+// and cannot write any more.
 func (c *pipeConn) Close() error {
 	first := c.in.closeReader()
 	c.out.closeWriter(net.ErrClosed)
@@ -101,18 +103,18 @@ func (c *pipeConn) SetWriteDeadline(t time.Time) error {
 // A pipeHalf is one direction: a ring of bytes between a writer and a reader.
 type pipeHalf struct {
 	mu      sync.Mutex
-	changed sync.Cond // any field below changed; its lock is mu
+	changed sync.Cond // after any field below; the lock is mu
 	ring    [pipeSize]byte
 	start   int  // of the unread bytes
 	length  int  // of the unread bytes
-	writing bool // a Write is under way; others wait, so that bytes of two never mix
+	writing bool // a Write is under way; other Writes wait, so that their bytes do not mix
 	reader  pipeSide
 	writer  pipeSide
 }
 
-// A pipeSide is what one end has done to its side of a half.
+// A pipeSide is the state of one end of a half.
 type pipeSide struct {
-	closed  error // what this end's calls return from now on; nil while open
+	closed  error // of this end's calls; nil while open
 	expired bool  // the deadline has passed
 	timer   *time.Timer
 }
@@ -123,7 +125,7 @@ func newPipeHalf() *pipeHalf {
 	return h
 }
 
-// err is what keeps this end from going on.
+// err is the reason for this end to stop, or nil.
 func (s *pipeSide) err() error {
 	if s.closed != nil {
 		return s.closed
@@ -134,6 +136,8 @@ func (s *pipeSide) err() error {
 	return nil
 }
 
+// read waits for at least a byte, the end of the stream, or the end of the
+// reader's side. Bytes come before the end of the stream.
 func (h *pipeHalf) read(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -163,6 +167,9 @@ func (h *pipeHalf) read(p []byte) (int, error) {
 	return n, nil
 }
 
+// write copies all of p, in pieces if the ring is full, and returns early only
+// with an error. Other writers wait until the last piece, as they do at a
+// socket.
 func (h *pipeHalf) write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -196,7 +203,7 @@ func (h *pipeHalf) write(p []byte) (int, error) {
 	return n, nil
 }
 
-// writeErr is what keeps the writer from going on: its own end first, then a
+// writeErr is the reason for the writer to stop: its own end first, then a
 // reader that is gone.
 func (h *pipeHalf) writeErr() error {
 	if err := h.writer.err(); err != nil {
@@ -208,7 +215,7 @@ func (h *pipeHalf) writeErr() error {
 	return nil
 }
 
-// closeReader reports whether it was the first to be called.
+// closeReader reports whether this call is the first.
 func (h *pipeHalf) closeReader() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -219,8 +226,8 @@ func (h *pipeHalf) closeReader() bool {
 	return first
 }
 
-// closeWriter ends the stream; err is what the writer's own calls return, and
-// a Close after a CloseWrite overrules it.
+// closeWriter ends the stream. The writer's calls return err from now on, and
+// a Close after a CloseWrite replaces err.
 func (h *pipeHalf) closeWriter(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -230,6 +237,8 @@ func (h *pipeHalf) closeWriter(err error) {
 	h.changed.Broadcast()
 }
 
+// close sets the error of all calls from now on, and stops the deadline's
+// timer.
 func (s *pipeSide) close(err error) {
 	s.closed = err
 	if s.timer != nil {
@@ -238,6 +247,8 @@ func (s *pipeSide) close(err error) {
 	}
 }
 
+// setDeadline replaces a deadline, for waiting calls too. A deadline in the
+// past expires at once, without a timer.
 func (h *pipeHalf) setDeadline(s *pipeSide, t time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -255,7 +266,7 @@ func (h *pipeHalf) setDeadline(s *pipeSide, t time.Time) error {
 		timer = time.AfterFunc(wait, func() {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			// A timer that was too late to be stopped is not this one.
+			// Another timer has taken the place of a timer that ran too early to be stopped.
 			if s.timer == timer {
 				s.expired = true
 				h.changed.Broadcast()

@@ -16,8 +16,8 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// fill writes until the pipe holds no more, and returns how much it holds.
-// It must run in a bubble.
+// fill writes until the pipe is full, and returns the number of bytes. The
+// test must run in a bubble.
 func fill(t *testing.T, c net.Conn) int {
 	t.Helper()
 	require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Second)))
@@ -25,12 +25,6 @@ func fill(t *testing.T, c net.Conn) int {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.NoError(t, c.SetWriteDeadline(time.Time{}))
 	return n
-}
-
-// closeWrite ends one direction, as every caller does it.
-func closeWrite(t *testing.T, c net.Conn) {
-	t.Helper()
-	require.NoError(t, c.(interface{ CloseWrite() error }).CloseWrite())
 }
 
 func TestPipeBothEndsStartByWriting(t *testing.T) {

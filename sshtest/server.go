@@ -13,35 +13,36 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// A Server is an SSH server for tests: one in the process, or a real daemon.
-// Its exported fields are set when it is returned and must not be changed.
-// All of its methods may be called concurrently.
+// A Server is an SSH server for tests: in the process, or a real daemon. The
+// exported fields are set at the start and must not be changed. All methods
+// may be called concurrently.
 type Server struct {
-	Addr     string          // where it listens: "127.0.0.1:" and the port
+	Addr     string          // of the listener: "127.0.0.1:" and the port
 	Target   string          // User@Addr
 	User     string          // the only user who may log in
-	Password string          // that user's; empty where passwords are not accepted
-	Signer   ssh.Signer      // a client's key that is accepted
-	HostKey  ssh.PublicKey   // the first of HostKeys; of a daemon, one of several that it may show
-	HostKeys []ssh.PublicKey // every host key, certificates not among them
+	Password string          // the user's; empty if the server accepts no passwords
+	Signer   ssh.Signer      // a key of the user
+	HostKey  ssh.PublicKey   // the first of HostKeys; daemons have several
+	HostKeys []ssh.PublicKey // all of them, without certificates
 
-	tb       testing.TB     // which a script may fail; nil outside of a test
-	hostCA   ssh.PublicKey  // nil where the host keys have no certificates
+	tb       testing.TB     // may be failed by a script; nil outside of tests
+	hostCA   ssh.PublicKey  // nil without host certificates
 	listener net.Listener   // nil for a server in memory
-	serve    func(net.Conn) // serves one connection to its end and closes it
-	kill     func()         // ends what hanging up does not; nil where there is nothing such
+	serve    func(net.Conn) // serves and closes a connection
+	kill     func()         // kills processes that survive the end of their connection; may be nil
+	finish   func()         // waits for the rest of the log; may be nil
 	log      journal
 
 	mu      sync.Mutex
-	changed sync.Cond // running or closed changed; its lock is mu
+	changed sync.Cond // after running or closed; the lock is mu
 	conns   map[net.Conn]bool
-	running int // goroutines and ServeConn calls that Close waits for
+	running int // goroutines and calls of ServeConn; Close waits for them
 	closed  bool
 }
 
 // NewServer starts a server within this process, on golang.org/x/crypto/ssh,
-// and closes it when the test ends. A nil options means the defaults. If the
-// server cannot start, the test fails at once.
+// and closes the server when the test ends. A nil options means the defaults.
+// The test fails at once if the server cannot start.
 func NewServer(tb testing.TB, options *Options) *Server {
 	tb.Helper()
 	s, err := startServer(tb, options)
@@ -52,8 +53,8 @@ func NewServer(tb testing.TB, options *Options) *Server {
 	return s
 }
 
-// closeAfter closes the server when the test ends, and shows what it noted if
-// the test failed.
+// closeAfter closes the server when the test ends, and shows the server's log
+// if the test failed.
 func (s *Server) closeAfter(tb testing.TB) {
 	tb.Cleanup(func() {
 		s.Close()
@@ -63,10 +64,12 @@ func (s *Server) closeAfter(tb testing.TB) {
 	})
 }
 
-// StartServer is NewServer for programs that are not tests. The caller must
-// call Close.
+// StartServer is NewServer for programs other than tests. The caller must call
+// Close.
 func StartServer(options *Options) (*Server, error) { return startServer(nil, options) }
 
+// startServer starts a server with the options copied and completed. tb is nil
+// outside of a test.
 func startServer(tb testing.TB, options *Options) (*Server, error) {
 	var o Options
 	if options != nil {
@@ -91,6 +94,9 @@ func startServer(tb testing.TB, options *Options) (*Server, error) {
 		}
 		o.HostKeys = []ssh.Signer{hostKey}
 	}
+	if o.Version == "" {
+		o.Version = "SSH-2.0-sshtest"
+	}
 	config, err := s.serverConfig(&o)
 	if err != nil {
 		return nil, err
@@ -111,7 +117,7 @@ func startServer(tb testing.TB, options *Options) (*Server, error) {
 	return s, nil
 }
 
-// start listens, and fills in the fields that follow from that.
+// start listens, and fills in the fields that depend on the listener.
 func (s *Server) start(inMemory bool) error {
 	s.changed.L = &s.mu
 	s.HostKey = s.HostKeys[0]
@@ -130,6 +136,8 @@ func (s *Server) start(inMemory bool) error {
 	return nil
 }
 
+// accept serves each connection on a goroutine of its own, until Close closes
+// the listener.
 func (s *Server) accept() {
 	defer s.done(nil)
 	for {
@@ -141,9 +149,9 @@ func (s *Server) accept() {
 	}
 }
 
-// ServeConn serves one connection that the caller made, such as an end of
-// [Pipe], and returns when that connection has ended; so it mostly stands
-// after a go. It owns c. A real daemon can only be given a *net.TCPConn.
+// ServeConn serves a connection of the caller's, such as an end of [Pipe], and
+// returns at the end of the connection; most callers start a goroutine.
+// ServeConn owns c. A real daemon can only serve a *net.TCPConn.
 func (s *Server) ServeConn(c net.Conn) {
 	if !s.add(c) {
 		c.Close()
@@ -153,7 +161,7 @@ func (s *Server) ServeConn(c net.Conn) {
 	s.serve(c)
 }
 
-// add reports whether the server is still open to one more connection.
+// add reports whether the server is open for another connection.
 func (s *Server) add(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,6 +173,8 @@ func (s *Server) add(c net.Conn) bool {
 	return true
 }
 
+// done ends what add has begun, or a goroutine of the server itself when c is
+// nil.
 func (s *Server) done(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,9 +183,9 @@ func (s *Server) done(c net.Conn) {
 	s.changed.Broadcast()
 }
 
-// DialContext connects to the server, whatever network and addr say: by TCP,
-// or to a server in memory through a new [Pipe]. It has the shape that
-// clients take as their dial function.
+// DialContext connects to the server, whatever network and addr are: by TCP,
+// or through a new [Pipe] to a server in memory. Clients take a dial function
+// of this shape.
 func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if s.listener != nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
@@ -191,9 +201,9 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 	return client, nil
 }
 
-// KnownHosts returns the content of a known_hosts file by which a client
-// knows this server: a line for each host key, after a line for the authority
-// of their certificates where there is one.
+// KnownHosts returns the content of a known_hosts file for this server: a line
+// for the authority of host certificates, if there is an authority, and a line
+// for each host key.
 func (s *Server) KnownHosts() []byte {
 	var file []byte
 	if s.hostCA != nil {
@@ -205,13 +215,13 @@ func (s *Server) KnownHosts() []byte {
 	return file
 }
 
-// Log returns what the server noted: the standard error of a real daemon; of
-// a server in the process, each authentication attempt and why each
-// connection ended. Only the last 64 KiB are kept.
+// Log returns the server's log: the standard error of a real daemon, or each
+// authentication attempt and the end of each connection of a server in the
+// process. Only the last 64 KiB are kept.
 func (s *Server) Log() string { return s.log.String() }
 
 // CloseClientConnections ends every connection to the server, as a network
-// failure would, and leaves the server open for new ones.
+// failure would. The server stays open for new connections.
 func (s *Server) CloseClientConnections() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,9 +230,9 @@ func (s *Server) CloseClientConnections() {
 	}
 }
 
-// Close ends the server and every connection to it, and waits until nothing
-// of it still runs. A handler that outlives its session keeps it waiting.
-// Calls after the first do nothing.
+// Close ends the server and every connection, and waits for the end of all
+// that the server started. A handler that ignores the end of its session makes
+// Close wait. Later calls do nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,14 +252,17 @@ func (s *Server) Close() error {
 	if s.kill != nil {
 		s.kill()
 	}
+	if s.finish != nil {
+		s.finish()
+	}
 	return nil
 }
 
-// killDelay is what a daemon has to end by itself.
+// killDelay is the time of a daemon to end without being killed.
 const killDelay = 5 * time.Second
 
-// hangUp ends a connection for everybody who holds it: a daemon has its own
-// copy of the socket, which only a shutdown reaches.
+// hangUp ends a connection for everybody who holds the connection: a daemon
+// has a copy of the socket, and only a shutdown ends both copies.
 func hangUp(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		t.CloseRead()
@@ -258,7 +271,7 @@ func hangUp(c net.Conn) {
 	c.Close()
 }
 
-// A journal keeps the end of what is written to it.
+// A journal keeps the last lines written to a log.
 type journal struct {
 	mu   sync.Mutex
 	text []byte

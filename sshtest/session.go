@@ -8,34 +8,34 @@ import (
 )
 
 // A HandlerFunc is a command, a shell or a subsystem of a server in the
-// process. When it returns, its session ends with that exit status; a
-// negative status ends it without one. It should return once x.Done is
-// closed.
+// process. The result is the exit status, and ends the session; a negative
+// status ends the session without an exit status. A handler should return once
+// x.Done is closed.
 type HandlerFunc func(x *Session) (status int)
 
-// A Session is a command that runs for a client (RFC 4254 section 6), as its
-// [HandlerFunc] sees it.
+// A Session is a command of a client (RFC 4254 section 6), as a [HandlerFunc]
+// sees the command.
 //
-// Without a handler for it, the server itself knows these commands, and means
-// by them what a POSIX shell does: true, false, cat, echo WORDS, exit N, env,
-// printenv NAME, sleep SECONDS, stty size, wc -c, head -c N /dev/zero, and
-// kill -SIGNAL $$. Any of them writes to stderr when >&2 is its last word.
-// A signal from the client ends any of them. There is no quoting.
+// Without a handler, the server itself runs these commands, with the meaning
+// of a POSIX shell: true, false, cat, echo WORDS, exit N, env, printenv NAME,
+// sleep SECONDS, stty size, wc -c, head -c N /dev/zero, and kill -SIGNAL $$.
+// Each writes to stderr when >&2 is the last word, and a signal from the
+// client ends each. There is no quoting.
 type Session struct {
 	Command string          // the command or the subsystem's name; empty for a shell
-	Env     []string        // "name=value", as the client sent them
-	Conn    *ssh.ServerConn // what the session runs on
+	Env     []string        // "name=value", of the client
+	Conn    *ssh.ServerConn // below the session
 
-	// AgentForwarding is whether the client offered its agent, to which
-	// channels of type "auth-agent@openssh.com" on Conn lead.
+	// AgentForwarding reports whether the client offered its agent. Channels of
+	// type "auth-agent@openssh.com" on Conn lead to the agent.
 	AgentForwarding bool
 
-	Stdin  io.Reader // io.EOF when the client has sent its end of file, or is gone
+	Stdin  io.Reader // io.EOF after the client's end of file, or after the session
 	Stdout io.Writer
 	Stderr io.Writer
 
-	// Signals and Resizes give what the client sends while the command runs;
-	// what is not received is dropped once 16 of them wait.
+	// Signals and Resizes give the client's events during the command. When 16
+	// events wait, new ones are dropped.
 	Signals <-chan ssh.Signal
 	Resizes <-chan Window
 
@@ -45,7 +45,7 @@ type Session struct {
 	resizes chan Window
 
 	mu  sync.Mutex
-	pty *PTY // nil when the client did not ask for one
+	pty *PTY // nil without a request
 }
 
 // A Window is the size of a terminal (RFC 4254 section 6.7).
@@ -54,15 +54,15 @@ type Window struct {
 	Width, Height uint32 // in pixels
 }
 
-// A PTY is what the client asked for with pty-req (RFC 4254 section 6.2).
+// A PTY is a client's terminal, of pty-req (RFC 4254 section 6.2).
 type PTY struct {
 	Term   string
 	Window Window // the present one
 	Modes  []byte // encoded as in RFC 4254 section 8
 }
 
-// PTY returns the terminal and whether the client asked for one.
-func (x *Session) PTY() (PTY, bool) {
+// PTY returns the terminal. Without a request for a terminal, ok is false.
+func (x *Session) PTY() (pty PTY, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.pty == nil {
@@ -71,11 +71,12 @@ func (x *Session) PTY() (PTY, bool) {
 	return *x.pty, true
 }
 
-// Done is closed when the client has closed the session or is gone.
+// Done returns a channel that is closed when the client has closed the session
+// or is gone.
 func (x *Session) Done() <-chan struct{} { return x.done }
 
-// Abort tells the client that the command died of a signal (RFC 4254 section
-// 6.10). Its result is for the handler to return.
+// Abort tells the client of a signal by which the command died (RFC 4254
+// section 6.10). The handler returns the result of Abort.
 func (x *Session) Abort(signal ssh.Signal, message string) (status int) {
 	x.channel.SendRequest("exit-signal", false, ssh.Marshal(&exitSignalMsg{
 		Signal:  string(signal),
@@ -114,7 +115,7 @@ type (
 	}
 )
 
-// session serves a session channel until the client has closed it.
+// session serves a session channel until the client has closed the channel.
 func (c *conn) session(nc ssh.NewChannel) {
 	channel, requests, err := nc.Accept()
 	if err != nil {
@@ -139,7 +140,7 @@ func (c *conn) session(nc ssh.NewChannel) {
 		case r.Type == "signal" || r.Type == "window-change":
 			ok = x.event(r)
 		case !started:
-			// The handler reads the fields that these set.
+			// The handler reads the fields set here.
 			h = c.handler(x, r)
 			ok = h != nil || x.prepare(r)
 		}
@@ -165,7 +166,7 @@ func (x *Session) run(h HandlerFunc) {
 	x.channel.Close()
 }
 
-// handler returns what a request starts, or nil where it starts nothing.
+// handler returns the handler that a request starts, or nil.
 func (c *conn) handler(x *Session, r *ssh.Request) HandlerFunc {
 	var msg nameMsg
 	switch r.Type {
@@ -190,8 +191,8 @@ func (c *conn) handler(x *Session, r *ssh.Request) HandlerFunc {
 	return nil
 }
 
-// prepare does a request that comes before the command, and reports whether
-// it is one.
+// prepare executes a request that precedes the command. Other requests have
+// the result false.
 func (x *Session) prepare(r *ssh.Request) bool {
 	switch r.Type {
 	case "env":
@@ -219,8 +220,8 @@ func (x *Session) prepare(r *ssh.Request) bool {
 	return false
 }
 
-// event does a request that may come at any time, and reports whether it was
-// well formed. It never waits for the handler.
+// event executes a request that may come at any time, and never waits for the
+// handler. A malformed request has the result false.
 func (x *Session) event(r *ssh.Request) bool {
 	if r.Type == "signal" {
 		var msg nameMsg

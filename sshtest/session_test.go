@@ -81,24 +81,6 @@ func TestHandlerLearnsOfTheEnd(t *testing.T) {
 	require.Equal(t, io.EOF.Error(), <-ended)
 }
 
-func TestHandlerOverrulesACommand(t *testing.T) {
-	say := func(text string) sshtest.HandlerFunc {
-		return func(x *sshtest.Session) int {
-			fmt.Fprint(x.Stdout, text)
-			return 0
-		}
-	}
-	s := sshtest.NewServer(t, &sshtest.Options{
-		Handlers: map[string]sshtest.HandlerFunc{"echo": say("word"), "echo all": say("line")},
-		Exec:     true,
-	})
-	for command, want := range map[string]string{"echo": "word", "echo x": "word", "echo all": "line"} {
-		out, err := newSession(t, s).Output(command)
-		require.NoError(t, err)
-		require.Equal(t, want, string(out))
-	}
-}
-
 func TestSubsystemAndShellHandlers(t *testing.T) {
 	echo := func(x *sshtest.Session) int {
 		fmt.Fprintf(x.Stdout, "%q ", x.Command)
@@ -127,34 +109,6 @@ func TestSubsystemAndShellHandlers(t *testing.T) {
 		require.Equal(t, fmt.Sprintf("%q data", name), string(out))
 	}
 	require.Error(t, newSession(t, s).RequestSubsystem("other"))
-}
-
-func TestTerminalCommands(t *testing.T) {
-	s := sshtest.NewServer(t, nil)
-	for command, want := range map[string]string{"stty size": "24 80\n", "printenv TERM": "vt100\n"} {
-		session := newSession(t, s)
-		require.NoError(t, session.RequestPty("vt100", 24, 80, nil))
-		out, err := session.Output(command)
-		require.NoError(t, err)
-		require.Equal(t, want, string(out))
-	}
-	require.Error(t, newSession(t, s).Run("stty size"))
-}
-
-func TestEnvironmentReachesTheCommand(t *testing.T) {
-	// Dropbear accepts no variables, sshd those that it is told to.
-	for name, s := range map[string]*sshtest.Server{
-		"embedded": sshtest.NewServer(t, nil),
-		"OpenSSH":  sshtest.OpenSSH(t, &sshtest.DaemonOptions{Config: []string{"AcceptEnv GREETING"}}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			session := newSession(t, s)
-			require.NoError(t, session.Setenv("GREETING", "hello"))
-			out, err := session.Output("printenv GREETING")
-			require.NoError(t, err)
-			require.Equal(t, "hello\n", string(out))
-		})
-	}
 }
 
 func TestOneCommandASession(t *testing.T) {

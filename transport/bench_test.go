@@ -1,81 +1,36 @@
 package transport_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// loop is a connection that gives back what it gets, in pieces as large as the
-// reader asks for: many packets for each read and each write.
-type loop struct {
-	net.Conn
-	bytes.Buffer
-}
-
-func (l *loop) Read(p []byte) (int, error)  { return l.Buffer.Read(p) }
-func (l *loop) Write(p []byte) (int, error) { return l.Buffer.Write(p) }
-
-// BenchmarkPacket seals and opens packets, eight at a time, without anything
-// that waits: what the cipher and the framing cost.
-func BenchmarkPacket(b *testing.B) {
-	for _, cipher := range transport.Ciphers {
-		macs := transport.MACs
-		if cipher[len(cipher)-3:] != "ctr" {
-			macs = macs[:1]
-		}
-		for _, mac := range macs {
-			for _, size := range []int{64, 1 << 10, 32 << 10} {
-				name := cipher
-				if len(macs) > 1 {
-					name += "+" + mac
-				}
-				b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
-					p := transport.NewPackets(cipher, mac, new(loop))
-					payloads := make([][]byte, 8)
-					for i := range payloads {
-						payloads[i] = make([]byte, size)
-					}
-					b.SetBytes(int64(len(payloads) * size))
-					b.ReportAllocs()
-					for b.Loop() {
-						if err := p.Write(payloads...); err != nil {
-							b.Fatal(err)
-						}
-						for range payloads {
-							if _, err := p.Open(); err != nil {
-								b.Fatal(err)
-							}
-						}
-					}
-				})
-			}
-		}
-	}
-}
-
-func BenchmarkWritePackets(b *testing.B) {
+func BenchmarkBatch(b *testing.B) {
 	for _, size := range []int{64, 32 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			c := benchmarked(b, func(p *sshtest.Peer) {
+			c := benchmarked(b, func(p *wire.Peer) {
 				_, _ = io.Copy(io.Discard, p.Conn)
 			})
-			packets := make([][]byte, 8)
-			for i := range packets {
-				packets[i] = make([]byte, size)
-				packets[i][0] = 94
+			packet := make([]byte, size)
+			packet[0] = 94
+			write := func() error {
+				for range 8 {
+					if err := c.WritePacket(packet); err != nil {
+						return err
+					}
+				}
+				return nil
 			}
-			b.SetBytes(int64(len(packets) * size))
+			b.SetBytes(int64(8 * size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := c.WritePackets(packets...); err != nil {
+				if err := c.Batch(write); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -86,7 +41,7 @@ func BenchmarkWritePackets(b *testing.B) {
 func BenchmarkReadPacket(b *testing.B) {
 	for _, size := range []int{64, 32 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			c := benchmarked(b, func(p *sshtest.Peer) {
+			c := benchmarked(b, func(p *wire.Peer) {
 				var packet any = append([]byte{94}, make([]byte, size-1)...)
 				for {
 					p.Send(packet)
@@ -104,8 +59,8 @@ func BenchmarkReadPacket(b *testing.B) {
 }
 
 // benchmarked returns a client after its handshake.
-func benchmarked(b *testing.B, script func(p *sshtest.Peer)) *transport.Conn {
-	s := scripted(b, func(p *sshtest.Peer) {
+func benchmarked(b *testing.B, script func(p *wire.Peer)) *transport.Conn {
+	s := scripted(b, func(p *wire.Peer) {
 		p.Handshake()
 		script(p)
 	})

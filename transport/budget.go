@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// budget is the time that a server may still have us wait. Its clock runs while
-// a call does, so that nobody is hurried by it but the server.
+// A budget is the time for which the server may still make calls wait. The clock of a
+// budget runs only during such calls: the time of a person or of a caller is free.
 type budget struct {
 	mu      sync.Mutex
 	left    time.Duration // at since
-	since   time.Time     // when the first of the calls that wait began to
-	waiting int           // how many there are
-	clock   *time.Timer   // runs while there are any
+	since   time.Time     // when the first of the waiting calls began
+	waiting int           // calls
+	clock   *time.Timer   // runs while calls wait
 	over    func()        // ends the connection
-	spent   bool          // and was called
+	spent   bool          // over was called
 	closed  bool          // nothing is charged any more
 }
 
-// init is called before the budget is used. A negative limit is none.
+// init is called before the budget is used. A negative limit means no limit.
 func (b *budget) init(limit time.Duration, over func()) {
 	b.left, b.over, b.closed = limit, over, limit < 0
 }
@@ -61,7 +61,7 @@ func (b *budget) expire() {
 	}
 }
 
-// close stops the clock for good. It tells whether that comes too late.
+// close stops the clock for good. spent is true if over was called before.
 func (b *budget) close() (spent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,8 +73,8 @@ func (b *budget) close() (spent bool) {
 	return b.spent
 }
 
-// startWaiting is called before anything that may wait for the server. Once it
-// has granted access, that costs next to nothing.
+// startWaiting is called before anything that may wait for the server. Once the server
+// has granted access, startWaiting costs next to nothing.
 func (c *Conn) startWaiting() {
 	if !c.authed.Load() {
 		c.handshake.start()
@@ -82,7 +82,7 @@ func (c *Conn) startWaiting() {
 	}
 }
 
-// stopWaiting is called after it.
+// stopWaiting is called after a wait.
 func (c *Conn) stopWaiting() {
 	if !c.authed.Load() {
 		c.handshake.stop()
@@ -90,22 +90,13 @@ func (c *Conn) stopWaiting() {
 	}
 }
 
-// next returns the next packet. Until the server has granted access, all that it
-// sends is charged.
-func (c *Conn) next() ([]byte, error) {
-	p, err := c.r.next()
-	if err == nil && !c.authed.Load() {
-		err = c.checkBudget()
-	}
-	return p, err
-}
-
-// checkBudget looks at what was received. The read lock is held.
+// checkBudget compares the bytes and packets received with the Config's. The read lock
+// is held.
 func (c *Conn) checkBudget() error {
-	switch total, config := c.r.total, &c.config; {
-	case config.LoginBytes > 0 && total.bytes > config.LoginBytes:
+	switch total, config := c.r.Total(), &c.config; {
+	case config.LoginBytes > 0 && total.Bytes > config.LoginBytes:
 		return c.overBudget("LoginBytes", config.LoginBytes)
-	case config.LoginPackets > 0 && total.packets > config.LoginPackets:
+	case config.LoginPackets > 0 && total.Packets > config.LoginPackets:
 		return c.overBudget("LoginPackets", config.LoginPackets)
 	}
 	return nil

@@ -15,10 +15,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// requireBudget checks the error of a connection that took too much.
+// requireBudget checks the error after a server took too much.
 func requireBudget(t *testing.T, err error, stage, field, limit string) {
 	t.Helper()
 	budget, ok := errors.AsType[*transport.BudgetError](err)
@@ -41,27 +42,24 @@ func readOn(c *transport.Conn) error {
 	}
 }
 
-// V1 and V2, until the user is authenticated: one deadline for all that the
-// server does or does not.
+// V1 and V2, until the user is authenticated: a deadline covers everything that the
+// server does or does not do.
 func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 	var (
 		banner  = text(53, "wait")
-		request = ssh.Marshal(struct {
-			Name, Instruction, Language string `sshtype:"60"`
-			Prompts                     uint32
-		}{})
+		request = ssh.Marshal(wire.UserauthInfoRequestMsg{})
 	)
-	for name, run := range map[string]func(p *sshtest.Peer){
+	for name, run := range map[string]func(p *wire.Peer){
 		"says nothing":     drain,
-		"drips a packet":   func(p *sshtest.Peer) { drip(p, p.Seal(make([]byte, 30000))) },
-		"ignores for ever": func(p *sshtest.Peer) { sendForever(p, ignore) },
-		"debugs for ever":  func(p *sshtest.Peer) { sendForever(p, debug) },
-		"pings for ever":   func(p *sshtest.Peer) { sendForever(p, ping) },
-		"unknown for ever": func(p *sshtest.Peer) { go p.Drain(); sendForever(p, []byte{200}) },
-		"shows banners":    func(p *sshtest.Peer) { sendForever(p, banner) },
-		"asks for ever":    func(p *sshtest.Peer) { sendForever(p, request) },
-		"refuses for ever": func(p *sshtest.Peer) { sendForever(p, []byte{51, 0, 0, 0, 0, 0}) },
-		"changes keys always": func(p *sshtest.Peer) {
+		"drips a packet":   func(p *wire.Peer) { drip(p, p.Seal(make([]byte, 30000))) },
+		"ignores for ever": func(p *wire.Peer) { sendForever(p, ignore) },
+		"debugs for ever":  func(p *wire.Peer) { sendForever(p, debug) },
+		"pings for ever":   func(p *wire.Peer) { sendForever(p, ping) },
+		"unknown for ever": func(p *wire.Peer) { go p.Drain(); sendForever(p, []byte{200}) },
+		"shows banners":    func(p *wire.Peer) { sendForever(p, banner) },
+		"asks for ever":    func(p *wire.Peer) { sendForever(p, request) },
+		"refuses for ever": func(p *wire.Peer) { sendForever(p, []byte{51, 0, 0, 0, 0, 0}) },
+		"changes keys always": func(p *wire.Peer) {
 			for {
 				p.Exchange()
 				time.Sleep(10 * time.Second)
@@ -71,7 +69,7 @@ func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+				c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 					time.Sleep(time.Second)
 					run(p)
 				})
@@ -85,14 +83,14 @@ func TestServerHasOneDeadlineForTheLogin(t *testing.T) {
 }
 
 // sendForever sends a packet every ten seconds.
-func sendForever(p *sshtest.Peer, payload []byte) {
+func sendForever(p *wire.Peer, payload []byte) {
 	for {
 		p.Send(payload)
 		time.Sleep(10 * time.Second)
 	}
 }
 
-// deafAfter takes no writes any more once it is told so.
+// deafAfter takes no writes once deaf is set.
 type deafAfter struct {
 	net.Conn
 	deaf   bool
@@ -114,7 +112,7 @@ func (d *deafAfter) Close() error {
 	return d.Conn.Close()
 }
 
-// P16
+// P16: a write that the server does not take.
 func TestWriteThatTheServerDoesNotTakeCountsAgainstTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &deafAfter{closed: make(chan struct{}), Conn: dial(t, scripted(t, honest))}
@@ -139,7 +137,7 @@ func TestOnlyTheServersTimeCounts(t *testing.T) {
 				return nil
 			}),
 		}
-		c := client(t, config, func(p *sshtest.Peer) {
+		c := client(t, config, func(p *wire.Peer) {
 			time.Sleep(19 * time.Second)
 			p.Handshake()
 			for {
@@ -165,7 +163,7 @@ func TestOnlyTheServersTimeCounts(t *testing.T) {
 	})
 }
 
-// The clock of HandshakeTimeout goes on, where the verifier has stopped it.
+// The clock of HandshakeTimeout goes on behind the verifier.
 func TestServerThatStallsAfterTheVerifierSpendsTheRestOfTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := transport.Config{
@@ -175,7 +173,7 @@ func TestServerThatStallsAfterTheVerifierSpendsTheRestOfTheHandshake(t *testing.
 				return nil
 			}),
 		}
-		c := client(t, config, func(p *sshtest.Peer) {
+		c := client(t, config, func(p *wire.Peer) {
 			time.Sleep(20 * time.Second)
 			p.Lax = true
 			p.Instead(21, []byte{2, 0, 0, 0, 0}) // IGNORE for NEWKEYS
@@ -188,12 +186,12 @@ func TestServerThatStallsAfterTheVerifierSpendsTheRestOfTheHandshake(t *testing.
 	})
 }
 
-// A server that has granted access may take all the time and send all it wants,
-// and its clock is not started again.
+// A server that has granted access may take any time and send any number of bytes: no
+// clock starts again.
 func TestBudgetEndsWithTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := transport.Config{LoginTimeout: time.Minute, LoginBytes: 2000, LoginPackets: 10}
-		c := connected(t, config, nil, func(p *sshtest.Peer) {
+		c := connected(t, config, nil, func(p *wire.Peer) {
 			time.Sleep(59 * time.Second)
 			p.Send([]byte{52})
 			p.Send(each(slices.Repeat([][]byte{make80(1000)}, 100))...)
@@ -212,15 +210,13 @@ func TestBudgetEndsWithTheLogin(t *testing.T) {
 	})
 }
 
-func make80(n int) []byte { return append([]byte{80}, make([]byte, n)...) }
-
-// loginOf returns how a login ends in which the server sends packets before the
-// success, and how many bytes it has sent in all.
+// loginOf returns the end of a login with a server that sends packets before the
+// success, and how many bytes the server has sent in all.
 func loginOf(t *testing.T, config transport.Config, greeting string, packets ...[]byte) (written int, err error) {
 	near, far := sshtest.Pipe()
 	over := make(chan *cutter, 1)
 	count := &cutter{Conn: far, left: 1 << 30}
-	s := scripted(t, func(p *sshtest.Peer) {
+	s := scripted(t, func(p *wire.Peer) {
 		defer func() { over <- count }()
 		if greeting != "" {
 			p.Version = greeting
@@ -287,7 +283,7 @@ func TestFloodsBeforeAuthentication(t *testing.T) {
 		"challenge":     {text(60, big), "LoginBytes", "4194304"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+			c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 				var message any = flood.message
 				for {
 					p.Send(message)
@@ -301,7 +297,7 @@ func TestFloodsBeforeAuthentication(t *testing.T) {
 		})
 	}
 	t.Run("IGNORE before KEXINIT", func(t *testing.T) {
-		err := refused(t, transport.Config{}, func(p *sshtest.Peer) {
+		err := refused(t, transport.Config{}, func(p *wire.Peer) {
 			p.Lax = true
 			p.Before(20, each(slices.Repeat([][]byte{ignore}, 5000))...)
 		})

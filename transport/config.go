@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
+	"github.com/nacre-ssh/nacre/transport/internal/kex"
+	"github.com/nacre-ssh/nacre/transport/internal/packetio"
 )
 
 // Defaults and limits of Config.
@@ -22,18 +26,18 @@ const (
 	defaultRSABits          = 2048
 )
 
-// Config is the policy of one transport connection. Only HostKey must be set.
+// Config is the policy of a transport connection. Only HostKey must be set.
 //
-// The algorithm lists are in order of preference; the server takes the first
-// of ours that it has too. A name that this package does not implement is an
+// The algorithm lists are in order of preference; the server takes the first of our
+// names that its own list has too. A name that this package does not implement is an
 // error of Handshake, before anything is sent.
 type Config struct {
-	// HostKey decides whether the server is the one that we want to talk to.
-	// If it is also a HostKeyPreferrer, it orders HostKeyAlgorithms.
+	// HostKey decides whether the host key is the right server's. A HostKey with
+	// the method of HostKeyPreferrer orders HostKeyAlgorithms too.
 	HostKey HostKeyVerifier
 
-	// Addr is the name under which the user knows the server, "host:port".
-	// It is handed to HostKey and never resolved or dialled.
+	// Addr is the user's name for the server, "host:port". Addr is handed to HostKey
+	// and never resolved or dialled.
 	Addr string
 
 	KeyExchanges      []string
@@ -41,63 +45,68 @@ type Config struct {
 	Ciphers           []string // for both directions
 	MACs              []string // for both directions; not used by AEAD ciphers
 
-	// ServerKeyExchanges are the methods that this server is expected to offer:
-	// the State of an earlier connection to it has them. The first message of
-	// the method that both sides then agree on leaves together with our
-	// KEXINIT, which saves a round trip. Nothing else depends on it: the server
-	// has to choose as always. When it offers something by which another
-	// method is chosen, Handshake fails with an error that is ErrAnticipation,
-	// before anything secret is sent, and the caller connects anew without.
+	// ServerKeyExchanges are the methods that this server is expected to offer: the
+	// State of an earlier connection has them. The first message of the method that
+	// both sides would agree on leaves early, together with our KEXINIT, and saves a
+	// round trip. The method is still negotiated as always. If the outcome is another
+	// method, Handshake fails with ErrEarlyKeyExchange, before anything secret is
+	// sent, and the caller connects anew without ServerKeyExchanges.
 	ServerKeyExchanges []string
 
 	// ClientVersion is our identification string, "SSH-2.0-software comment"
 	// without CR LF, at most 253 bytes of printable ASCII.
 	ClientVersion string
 
-	// WaitForVersion sends nothing before the server's version has come, which
-	// costs a round trip. RFC 4253 section 4.2 lets both sides begin, but a few
-	// old servers take what comes before their own version for noise.
+	// WaitForVersion sends nothing before the server's version has come, at the cost
+	// of a round trip. RFC 4253 section 4.2 lets both sides begin, but a few old
+	// servers drop all bytes that come before their own version has left.
 	WaitForVersion bool
 
 	// HandshakeTimeout bounds the handshake, and each key re-exchange: 0 is 2
-	// minutes, negative is no bound. It counts the time in which the server is
-	// waited for, and not what HostKey takes: that ends with the context of
-	// Handshake.
+	// minutes, negative means no bound. Only the time of waiting for the server counts.
+	// The time of HostKey is free, and ends with the context of Handshake.
 	HandshakeTimeout time.Duration
 
-	// What the server may take from the beginning of Handshake until it has said
-	// SSH_MSG_USERAUTH_SUCCESS, all of it together. Then the connection ends
-	// with a BudgetError. 0 is 2 minutes, 4 MiB and 4096 packets, negative is no
-	// bound, which is for those who run a protocol without that message.
+	// LoginTimeout, LoginBytes and LoginPackets bound the server from the beginning
+	// of Handshake until its SSH_MSG_USERAUTH_SUCCESS. Above a bound the connection
+	// ends with a BudgetError. 0 is 2 minutes, 4 MiB and 4096 packets; negative is no
+	// bound, for protocols without that message.
 	//
-	// LoginTimeout counts the time in which a call waits for the server:
-	// Handshake but for HostKey, ReadPacket, AwaitService and a write that the
-	// connection below does not take. The time in which a person looks for a
-	// password is nobody's. LoginBytes and LoginPackets count what is received,
-	// as it comes: the lines before the version, the key exchange, noise.
+	// LoginTimeout counts the time of calls that wait for the server: Handshake but
+	// for HostKey, ReadPacket, WaitService, and writes that the connection below does
+	// not take. The time in which a person looks for a password is free. LoginBytes
+	// and LoginPackets count everything received: the lines before the version, the
+	// key exchange, noise.
 	LoginTimeout time.Duration
 	LoginBytes   int64
 	LoginPackets int64
 
-	// New keys are exchanged after that many bytes or packets in either
-	// direction under one key, or when the keys have that age and something
-	// is to be sent. 0 is 1 GiB, 2^31 packets, 1 hour; negative is never, but
-	// for 2^31 packets, which no key survives (RFC 4344 section 3.1). All of
-	// that begins once the server has said SSH_MSG_USERAUTH_SUCCESS.
+	// RekeyBytes and RekeyPackets bound the use of a key in either direction, and
+	// RekeyInterval the age of the keys when something is to be sent. New keys are
+	// exchanged at a bound. 0 is 1 GiB, 2^31 packets and 1 hour; negative means no bound,
+	// but no key outlives 2^31 packets (RFC 4344 section 3.1). All bounds apply from
+	// the server's SSH_MSG_USERAUTH_SUCCESS on.
 	RekeyBytes    int64
 	RekeyPackets  int64
 	RekeyInterval time.Duration
 
-	// MaxPacket is the largest packet_length that we accept, in bytes: 0 is
-	// 35,000, which every channel packet up to 32 KiB fits in; the most is
-	// 262,144.
+	// MaxPacket is the largest packet_length that we accept, in bytes: 0 is 35,000,
+	// enough for channel packets up to 32 KiB; the most is 262,144.
 	MaxPacket int
 
-	// RequireStrictKex refuses a server without strict key exchange, and with
-	// it every prefix truncation attack (CVE-2023-48795).
+	// RequireStrictKex refuses a server without strict key exchange, and so every
+	// prefix truncation attack (CVE-2023-48795).
 	RequireStrictKex bool
 
-	// InsecureRSABits accepts RSA host keys from that size on: 0 is 2048 bits.
+	// WarnWeakCrypto is called with the State before Handshake returns, if the first key
+	// exchange is not post-quantum: whoever records the connection may read the
+	// recording in the age of quantum computers. OpenSSH 10.1 warns of the same by its
+	// option of that name. WarnWeakCrypto runs on the goroutine of Handshake, and must
+	// not call the Conn. nil is silence; State.PostQuantum tells in any case, also
+	// after a re-exchange.
+	WarnWeakCrypto func(State)
+
+	// InsecureRSABits is the smallest size of an RSA host key: 0 is 2048 bits.
 	InsecureRSABits int
 }
 
@@ -122,8 +131,8 @@ func (c *Config) clone() Config {
 	return e
 }
 
-// orDefault copies a list of the user's. All connections share the defaults,
-// which nobody changes.
+// orDefault copies a list of the user's. All connections share the defaults, because
+// nobody changes the defaults.
 func orDefault(list, def []string) []string {
 	if list == nil {
 		return def
@@ -138,43 +147,43 @@ func setDefault[T comparable](field *T, def T) {
 	}
 }
 
-// check finds the mistakes of the user before a byte is sent.
+// check finds mistakes of the user before a byte is sent.
 func (c *Config) check() error {
 	if c.HostKey == nil {
-		return fmt.Errorf("transport: Config.HostKey is not set: the server cannot be verified")
+		return fmt.Errorf("transport: Config.HostKey is not set: set a verifier, for example FixedHostKey, because no server is trusted without")
 	}
 	lists := []struct {
 		field string
 		names []string
 		known func(string) bool
 	}{
-		{"KeyExchanges", c.KeyExchanges, func(n string) bool { return kexMethods[n] != nil }},
-		{"HostKeyAlgorithms", c.HostKeyAlgorithms, func(n string) bool { return hostKeyAlgorithms[n] != (hostKeyAlgorithm{}) }},
-		{"Ciphers", c.Ciphers, func(n string) bool { return cipherModes[n] != nil }},
-		{"MACs", c.MACs, func(n string) bool { return macModes[n] != nil }},
+		{"KeyExchanges", c.KeyExchanges, kex.Has},
+		{"HostKeyAlgorithms", c.HostKeyAlgorithms, func(n string) bool { _, ok := sshkey.HostAlgorithm(n); return ok }},
+		{"Ciphers", c.Ciphers, packetio.HasCipher},
+		{"MACs", c.MACs, packetio.HasMAC},
 	}
 	for _, l := range lists {
 		// MACs may be empty: AEAD ciphers do without.
 		if len(l.names) == 0 && l.field != "MACs" {
-			return fmt.Errorf("transport: Config.%s is empty", l.field)
+			return fmt.Errorf("transport: Config.%s is empty: leave the list nil for the defaults", l.field)
 		}
 		for _, n := range l.names {
 			if !l.known(n) {
-				return fmt.Errorf("transport: Config.%s: unknown algorithm %q", l.field, n)
+				return fmt.Errorf("transport: Config.%s has the algorithm %q, but this package does not implement it", l.field, n)
 			}
 		}
 	}
 	if c.MaxPacket < 0 || c.MaxPacket > limitMaxPacket {
-		return fmt.Errorf("transport: Config.MaxPacket is %d, must be 1 to %d", c.MaxPacket, limitMaxPacket)
+		return fmt.Errorf("transport: Config.MaxPacket is %d: set 1 to %d, or 0 for the default", c.MaxPacket, limitMaxPacket)
 	}
 	v := c.ClientVersion
 	if !strings.HasPrefix(v, "SSH-2.0-") || len(v) == len("SSH-2.0-") || len(v) > maxVersion-2 || !printable(v) {
-		return fmt.Errorf("transport: Config.ClientVersion: %q is not an identification string of RFC 4253 section 4.2", v)
+		return fmt.Errorf("transport: Config.ClientVersion is %q: an identification string has the form SSH-2.0-software (RFC 4253 section 4.2)", v)
 	}
 	return nil
 }
 
-// printable tells whether s has only printable ASCII.
+// printable reports whether s has only printable ASCII.
 func printable(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }

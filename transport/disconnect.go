@@ -8,8 +8,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// lastWord bounds how long the farewell may take: enough for a socket with
-// room in its buffer, and little for whoever waits for Close.
+// lastWord bounds the time to send SSH_MSG_DISCONNECT: enough for a socket with room
+// in its buffer, and little for whoever waits for Close.
 const lastWord = 50 * time.Millisecond
 
 // parseDisconnect turns the server's SSH_MSG_DISCONNECT into an error.
@@ -21,10 +21,10 @@ func parseDisconnect(p []byte) error {
 	return &DisconnectError{Reason: m.Reason, Message: clip(m.Description)}
 }
 
-// disconnect tells the server why the connection is about to end, if that can
-// be done without waiting: nobody else is writing and the connection takes a
-// write deadline. The text says nothing of our side: file names and the like
-// are none of the server's business.
+// disconnect tells the server why the connection is about to end, unless a wait would
+// be needed: somebody else is writing, or the connection takes no write deadline. The
+// text says nothing of our side: file names and the like are none of the server's
+// business.
 func (c *Conn) disconnect(cause error) {
 	m := disconnectMsg{Rest: []byte{0, 0, 0, 0}} // an empty language tag
 	var hostKey *HostKeyError
@@ -33,7 +33,7 @@ func (c *Conn) disconnect(cause error) {
 	switch {
 	case errors.Is(cause, net.ErrClosed):
 		m.Reason, m.Description = reasonByApplication, "disconnected by user"
-	case errors.Is(cause, ErrAnticipation):
+	case errors.Is(cause, ErrEarlyKeyExchange):
 		m.Reason, m.Description = reasonByApplication, "another key exchange was expected"
 	case errors.As(cause, &hostKey):
 		m.Reason, m.Description = reasonHostNotVerifiable, "host key not accepted"
@@ -51,14 +51,14 @@ func (c *Conn) disconnect(cause error) {
 	default:
 		return
 	}
-	c.w.borrow()
+	c.w.Borrow()
 	defer c.unlockWriter(cause)
 	if !c.w.greeted || c.w.err != nil || c.conn.SetWriteDeadline(time.Now().Add(lastWord)) != nil {
 		return
 	}
 	// Some connections take a deadline and do not keep it.
 	defer time.AfterFunc(2*lastWord, func() { c.conn.Close() }).Stop()
-	if c.w.seal(ssh.Marshal(&m), nil) == nil {
-		_ = c.w.flush()
+	if c.w.Seal(ssh.Marshal(&m)) == nil {
+		_ = c.w.Flush()
 	}
 }

@@ -13,27 +13,28 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// The steps of a script, by their first byte: first the server's, which wait
-// for the client where they must, then the client's.
+// The steps of a script, by their first byte: first the server's steps, then the
+// client's. A step of the server's waits for the client where needed.
 const (
 	stepData     byte = iota
 	stepExchange      // whole, and honest
 	stepKexInit
-	stepFinish // what follows on the two KEXINITs
+	stepFinish // the rest behind the two KEXINITs
 	stepIgnore
 	stepPing
 	stepSuccess
 	stepExtInfo
 	stepAccept
 	stepAnswer     // reads one packet, and answers the client's KEXINIT
-	stepLie        // an exchange with a byte of the proof changed: which
+	stepLie        // an exchange with a changed byte in the proof: its place
 	stepMessage    // length, and the message
 	stepFrame      // packet_length in 4 bytes, length, and the body
 	stepWire       // length, and the bytes
-	stepDisconnect // the last one of the server's
+	stepDisconnect // the server's last step
 	stepRekey
 	stepWrite
 	stepService
@@ -53,10 +54,10 @@ var serverSeeds = [][]byte{
 	{stepFrame, 0, 0, 0, 16, 0, 16, 255}, {stepFrame, 255, 0, 0, 0, 0, 1, 1}, {stepWire, 0, 4, 0, 0, 0, 12}, {stepDisconnect}, {stepWire, 0, 0},
 }
 
-// FuzzServer has a byte string drive the server's side of a connection after a
-// real key exchange, and the client's program. What is delivered was sent, in
-// order, and all of it while the server is honest; the host key is the one that
-// the connection began with; and all ends when the client says so.
+// FuzzServer has a byte string drive the server's side of a connection after a real key
+// exchange, and the client's program. Only packets that were sent are delivered, in
+// order, and all of them while the server is honest. The host key stays the first host
+// key. Close ends everything.
 func FuzzServer(f *testing.F) {
 	for _, script := range serverSeeds {
 		f.Add(script)
@@ -75,29 +76,29 @@ func FuzzServer(f *testing.F) {
 	})
 }
 
-// run is a script being played. The fields below mu are of several goroutines.
+// run is a script being played. mu guards the fields below.
 type run struct {
 	t      *testing.T
 	script []byte
 	c      *transport.Conn
 	server *sshtest.Server
-	does   chan func(p *sshtest.Peer) // the server's next step
-	over   chan struct{}              // closed when the server's script has ended
+	does   chan func(p *wire.Peer) // the server's next step
+	over   chan struct{}           // closed when the server's script has ended
 	client sync.WaitGroup
 
-	exchanges int // that the server has completed, when it is over
+	exchanges int // of the server, valid after over
 
 	mu        sync.Mutex
 	honest    bool     // the server has kept to the protocol
 	sent      [][]byte // of the layers above
 	delivered [][]byte
-	lied      bool // in a proof, having been honest until then
+	lied      bool // in a proof, and was honest before
 	err       error
 }
 
 func newRun(t *testing.T, script []byte, key ssh.Signer) *run {
-	r := &run{t: t, script: script, honest: true, does: make(chan func(*sshtest.Peer)), over: make(chan struct{})}
-	r.server = sshtest.NewServer(t, &sshtest.Options{InMemory: true, HostKeys: []ssh.Signer{key}, Script: func(p *sshtest.Peer) {
+	r := &run{t: t, script: script, honest: true, does: make(chan func(*wire.Peer)), over: make(chan struct{})}
+	r.server = sshtest.NewServer(t, &sshtest.Options{InMemory: true, HostKeys: []ssh.Signer{key}, Script: func(p *wire.Peer) {
 		defer func() {
 			r.exchanges = p.Exchanges
 			close(r.over)
@@ -133,17 +134,17 @@ func (r *run) locked(f func()) {
 	f()
 }
 
-// serve has the server do a step, if it is not busy with another one.
-func (r *run) serve(do func(p *sshtest.Peer)) {
+// serve makes the server do a step, unless the server is busy with another step.
+func (r *run) serve(do func(p *wire.Peer)) {
 	select {
 	case r.does <- do:
 	case <-r.over:
 	default:
-		r.honest = false // it should have done it
+		r.honest = false // an honest server is ready
 	}
 }
 
-// send has the server send a message.
+// send makes the server send a message.
 func (r *run) send(message any) {
 	payload, raw := message.([]byte)
 	if !raw {
@@ -152,7 +153,7 @@ func (r *run) send(message any) {
 	if len(payload) > 0 && payload[0] >= 50 && payload[0] < 128 {
 		r.sent = append(r.sent, payload)
 	}
-	r.serve(func(p *sshtest.Peer) { p.Send(payload) })
+	r.serve(func(p *wire.Peer) { p.Send(payload) })
 }
 
 func (r *run) step(step byte) {
@@ -165,33 +166,33 @@ func (r *run) step(step byte) {
 	case stepData:
 		r.send([]byte{94, byte(len(r.sent) >> 8), byte(len(r.sent))})
 	case stepExchange:
-		r.serve((*sshtest.Peer).Exchange)
+		r.serve((*wire.Peer).Exchange)
 	case stepKexInit:
 		r.honest = false
-		r.serve((*sshtest.Peer).SendKexInit)
+		r.serve((*wire.Peer).SendKexInit)
 	case stepFinish:
 		r.honest = false
-		r.serve(func(p *sshtest.Peer) { p.ReceiveKexInit(); p.FinishKex() })
+		r.serve(func(p *wire.Peer) { p.ReceiveKexInit(); p.FinishKex() })
 	case stepIgnore:
-		r.send(sshtest.IgnoreMsg{})
+		r.send(wire.IgnoreMsg{})
 	case stepPing:
-		r.send(sshtest.PingMsg{Data: []byte("ping")})
+		r.send(wire.PingMsg{Data: []byte("ping")})
 	case stepSuccess:
-		r.honest = false // which may be out of turn
+		r.honest = false // perhaps out of turn
 		r.send([]byte{52})
 	case stepExtInfo:
 		r.honest = false
 		r.send(append([]byte{7, 0, 0, 0, 1}, ssh.Marshal(struct{ Name, Value string }{"server-sig-algs", "x"})...))
 	case stepAccept:
 		r.honest = false
-		r.send(sshtest.ServiceAcceptMsg{Name: "x"})
+		r.send(wire.ServiceAcceptMsg{Name: "x"})
 	case stepAnswer:
-		r.serve(func(p *sshtest.Peer) { p.Receive() })
+		r.serve(func(p *wire.Peer) { p.Receive() })
 	case stepLie:
 		at := int(r.byte())
 		r.lied = r.honest
-		r.serve(func(p *sshtest.Peer) {
-			p.KexReply = func(m *sshtest.KexECDHReplyMsg) { m.Signature[at%len(m.Signature)] ^= 1 }
+		r.serve(func(p *wire.Peer) {
+			p.KexReply = func(m *wire.KexECDHReplyMsg) { m.Signature[at%len(m.Signature)] ^= 1 }
 			p.Exchange()
 		})
 		r.lied = r.lied && r.honest
@@ -203,14 +204,14 @@ func (r *run) step(step byte) {
 		length := uint32(r.byte())<<24 | uint32(r.byte())<<16 | uint32(r.byte())<<8 | uint32(r.byte())
 		body := append(r.bytes(), make([]byte, 16)...)
 		r.honest, r.sent = false, append(r.sent, body)
-		r.serve(func(p *sshtest.Peer) { p.SendRaw(p.SealBody(length, body)) })
+		r.serve(func(p *wire.Peer) { p.SendRaw(p.SealBody(length, body)) })
 	case stepWire:
-		wire := r.bytes()
+		sent := r.bytes()
 		r.honest = false
-		r.serve(func(p *sshtest.Peer) { p.SendRaw(wire) })
+		r.serve(func(p *wire.Peer) { p.SendRaw(sent) })
 	case stepDisconnect:
 		r.honest = false
-		r.send(sshtest.DisconnectMsg{Reason: 2, Message: "bye"})
+		r.send(wire.DisconnectMsg{Reason: 2, Message: "bye"})
 	default:
 		r.clientStep(step)
 	}
@@ -223,14 +224,14 @@ func (r *run) clientStep(step byte) {
 	case stepWrite:
 		r.client.Go(func() { _ = r.c.WritePacket([]byte{80}) })
 	case stepService:
-		r.honest = false // until it has accepted
+		r.honest = false // an honest server accepts first
 		r.client.Go(func() { _ = r.c.RequestService("x") })
 	case stepTime:
 		r.honest = false // an exchange may have lasted too long
 	}
 }
 
-// settle checks what has been delivered.
+// settle checks the delivered packets.
 func (r *run) settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -256,7 +257,7 @@ func (r *run) settle() {
 	}
 }
 
-// was tells whether a packet is what was sent, which may be a whole body.
+// was reports whether a packet is the packet sent, or the payload of the body sent.
 func (r *run) was(sent, p []byte) bool {
 	return bytes.Equal(sent, p) || len(sent) > 16 && bytes.HasPrefix(sent[1:], p)
 }
@@ -267,7 +268,7 @@ func (r *run) ended() bool {
 	return r.err != nil
 }
 
-// end closes the client, and checks what is left to see.
+// end closes the client, and checks the end of everything.
 func (r *run) end() {
 	state := r.c.State()
 	require.NotNil(r.t, state.HostKey)

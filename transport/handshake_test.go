@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +14,14 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
 func TestHandshakeWithTheScriptedServer(t *testing.T) {
 	for name, lax := range map[string]bool{"strict": false, "not strict": true} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Lax = lax }, func(p *sshtest.Peer) {
+			c := connected(t, transport.Config{}, func(p *wire.Peer) { p.Lax = lax }, func(p *wire.Peer) {
 				p.Send(p.Receive(80), []byte{2, 0, 0, 0, 0})
 				p.Exchange()
 				p.Send([]byte{82})
@@ -57,36 +57,6 @@ func TestHandshakeWithTheScriptedServer(t *testing.T) {
 	}
 }
 
-// counter counts the calls of Write and keeps what was written.
-type counter struct {
-	net.Conn
-	mu     sync.Mutex
-	writes [][]byte
-	fails  bool
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fails {
-		return 0, os.ErrPermission
-	}
-	c.writes = append(c.writes, append([]byte(nil), p...))
-	return c.Conn.Write(p)
-}
-
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.writes)
-}
-
-func (c *counter) fail() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fails = true
-}
-
 func TestFirstFlightLeavesBeforeTheServerSpeaks(t *testing.T) {
 	near, far := sshtest.Pipe()
 	c := transport.Client(&counter{Conn: near}, &transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey())})
@@ -100,24 +70,8 @@ func TestFirstFlightLeavesBeforeTheServerSpeaks(t *testing.T) {
 	require.ErrorIs(t, <-done, io.ErrUnexpectedEOF)
 }
 
-func TestServiceRequestAndFirstPacketsAreOneFlight(t *testing.T) {
-	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
-		p.Receive(5)
-		p.Receive(50)
-		p.Send(ssh.Marshal(struct {
-			Name string `sshtype:"6"`
-		}{"ssh-userauth"}), []byte{51})
-		p.Drain()
-	})
-	require.NoError(t, c.RequestService("ssh-userauth"))
-	require.NoError(t, c.WritePacket([]byte{50}))
-	p, err := c.ReadPacket()
-	require.NoError(t, err)
-	require.Equal(t, []byte{51}, p)
-}
-
-// V1: a server that says nothing. V2: one that says a byte each second, in
-// each stage of the handshake. The deadline is one for all.
+// V1: a server that says nothing. V2: a server with a byte each second, in each
+// stage of the handshake. The deadline covers the whole handshake.
 func TestHandshakeHasOneDeadline(t *testing.T) {
 	deadlines := map[string]struct {
 		config transport.Config
@@ -147,20 +101,20 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 			},
 		},
 	}
-	stages := map[string]func(p *sshtest.Peer){
+	stages := map[string]func(p *wire.Peer){
 		"silent server":    drain,
-		"dripped version":  func(p *sshtest.Peer) { drip(p, []byte("SSH-2.0-slow"+string(make([]byte, 10000)))) },
-		"dripped preamble": func(p *sshtest.Peer) { dripForever(p, []byte("hello\r\n")) },
-		"dripped KEXINIT": func(p *sshtest.Peer) {
+		"dripped version":  func(p *wire.Peer) { drip(p, []byte("SSH-2.0-slow"+string(make([]byte, 10000)))) },
+		"dripped preamble": func(p *wire.Peer) { dripForever(p, []byte("hello\r\n")) },
+		"dripped KEXINIT": func(p *wire.Peer) {
 			p.SendRaw([]byte("SSH-2.0-x\r\n"))
 			drip(p, append([]byte{0, 0, 0x40, 4, 4, 20}, make([]byte, 0x4000)...))
 		},
-		"ignores for ever": func(p *sshtest.Peer) {
+		"ignores for ever": func(p *wire.Peer) {
 			p.SendRaw([]byte("SSH-2.0-x\r\n"))
 			dripForever(p, p.Seal([]byte{2, 0, 0, 0, 0}))
 		},
-		"no reply": func(p *sshtest.Peer) { p.SendVersion(); p.SendKexInit(); p.Drain() },
-		"dripped KEX reply": func(p *sshtest.Peer) {
+		"no reply": func(p *wire.Peer) { p.SendVersion(); p.SendKexInit(); p.Drain() },
+		"dripped KEX reply": func(p *wire.Peer) {
 			p.SendVersion()
 			p.SendKexInit()
 			drip(p, append([]byte{0, 0, 0x40, 4, 4, 31}, make([]byte, 0x4000)...))
@@ -194,192 +148,103 @@ func TestHandshakeHasOneDeadline(t *testing.T) {
 }
 
 // drip sends a byte each second.
-func drip(p *sshtest.Peer, b []byte) {
+func drip(p *wire.Peer, b []byte) {
 	for i := range b {
 		time.Sleep(time.Second)
 		p.SendRaw(b[i : i+1])
 	}
 }
 
-func dripForever(p *sshtest.Peer, b []byte) {
+func dripForever(p *wire.Peer, b []byte) {
 	for {
 		drip(p, b)
 	}
 }
 
 func TestEndedContextIsNoticedAtOnce(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	cause := errors.New("the deployment was called off")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
 	c := client(t, transport.Config{}, drain)
 	err := c.Handshake(ctx)
 	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, cause)
 	requireEnded(t, c, err)
 }
 
-// stuck is a connection that never gets anywhere, and whose Close says, unlike
-// that of a socket, nothing of net.ErrClosed to the calls that it unblocks.
-func stuck(t *testing.T) net.Conn {
-	near, far := net.Pipe()
-	t.Cleanup(func() { far.Close() })
-	return near
-}
-
-func TestCloseUnblocks(t *testing.T) {
-	config := transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), HandshakeTimeout: -1}
-	silent := func(t *testing.T) *transport.Conn {
-		return client(t, config, drain)
-	}
-	idle := func(t *testing.T) *transport.Conn {
-		return connected(t, config, nil, drain)
-	}
-	// deaf does not read after the handshake.
-	deaf := func(t *testing.T) *transport.Conn {
-		hold := make(chan struct{})
-		c := connected(t, config, nil, func(p *sshtest.Peer) { <-hold })
-		t.Cleanup(func() { close(hold) })
-		return c
-	}
-	full := func(c *transport.Conn) error {
-		packet := make([]byte, 30000)
-		packet[0] = 80
-		for {
-			if err := c.WritePacket(packet); err != nil {
-				return err
-			}
-		}
-	}
-	cases := map[string]struct {
-		conn func(*testing.T) *transport.Conn
-		call func(*transport.Conn) error
-	}{
-		"Handshake that writes": {
-			func(t *testing.T) *transport.Conn { return transport.Client(stuck(t), &config) },
-			func(c *transport.Conn) error { return c.Handshake(context.Background()) },
-		},
-		"Handshake that reads": {silent, func(c *transport.Conn) error { return c.Handshake(context.Background()) }},
-		"Handshake that reads from a connection with other errors": {
-			func(t *testing.T) *transport.Conn {
-				near, far := net.Pipe()
-				go func() { _, _ = io.Copy(io.Discard, far) }()
-				return transport.Client(near, &config)
-			},
-			func(c *transport.Conn) error { return c.Handshake(context.Background()) },
-		},
-		"WritePacket before the handshake":    {silent, func(c *transport.Conn) error { return c.WritePacket([]byte{80}) }},
-		"RequestService before the handshake": {silent, func(c *transport.Conn) error { return c.RequestService("x") }},
-		"ReadPacket":                          {idle, func(c *transport.Conn) error { _, err := c.ReadPacket(); return err }},
-		"WritePacket to a full connection":    {deaf, full},
-		"WritePacket during an exchange that nobody ends": {idle, func(c *transport.Conn) error {
-			if err := c.Rekey(); err != nil {
-				return err
-			}
-			return c.WritePacket([]byte{80})
-		}},
-		"RequestService during an exchange": {idle, func(c *transport.Conn) error {
-			if err := c.Rekey(); err != nil {
-				return err
-			}
-			return c.RequestService("x")
-		}},
-		"one WritePacket behind another": {deaf, func(c *transport.Conn) error {
-			var group sync.WaitGroup
-			defer group.Wait()
-			group.Go(func() { _ = full(c) })
-			return full(c)
-		}},
-	}
-	for name, test := range cases {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := test.conn(t)
-				done := make(chan error, 1)
-				go func() { done <- test.call(c) }()
-				synctest.Wait()
-				select {
-				case err := <-done:
-					require.Fail(t, "it does not block", "%v", err)
-				default:
-				}
-				start := time.Now()
-				require.NoError(t, c.Close())
-				err := <-done
-				require.ErrorIs(t, err, net.ErrClosed)
-				require.ErrorContains(t, err, "transport: ")
-				require.Less(t, time.Since(start), time.Second)
-				requireEnded(t, c, err)
-			})
-		})
-	}
-}
-
-func TestMistakesOfTheUserAreFoundBeforeAnythingIsSent(t *testing.T) {
-	verifier := transport.FixedHostKey(hostKey().PublicKey())
-	for name, config := range map[string]*transport.Config{
-		"nil config":                 nil,
-		"no verifier":                {},
-		"unknown key exchange":       {HostKey: verifier, KeyExchanges: []string{"diffie-hellman-group1-sha1"}},
-		"unknown host key algorithm": {HostKey: verifier, HostKeyAlgorithms: []string{"ssh-rsa"}},
-		"unknown cipher":             {HostKey: verifier, Ciphers: []string{"aes128-gcm@openssh.com", "none"}},
-		"unknown MAC":                {HostKey: verifier, MACs: []string{"hmac-md5"}},
-		"no key exchange":            {HostKey: verifier, KeyExchanges: []string{}},
-		"no cipher":                  {HostKey: verifier, Ciphers: []string{}},
-		"too large packets":          {HostKey: verifier, MaxPacket: 262145},
-		"negative packets":           {HostKey: verifier, MaxPacket: -1},
-		"version of another":         {HostKey: verifier, ClientVersion: "SSH-1.5-x"},
-		"version with a line end":    {HostKey: verifier, ClientVersion: "SSH-2.0-x\r\n"},
-		"version beyond ASCII":       {HostKey: verifier, ClientVersion: "SSH-2.0-ü"},
-		"version without software":   {HostKey: verifier, ClientVersion: "SSH-2.0-"},
-		"long version":               {HostKey: verifier, ClientVersion: "SSH-2.0-" + string(make([]byte, 250))},
-	} {
-		t.Run(name, func(t *testing.T) {
-			near, far := sshtest.Pipe()
-			c := transport.Client(near, config)
-			err := c.Handshake(t.Context())
-			require.ErrorContains(t, err, "transport: Config.")
-			requireEnded(t, c, err)
-			_, err = c.ReadPacket()
-			require.ErrorContains(t, err, "Config.", "the cause is kept")
-			sent, err := io.ReadAll(far)
-			require.NoError(t, err)
-			require.Empty(t, sent)
-		})
-	}
-}
-
-func TestConfigIsCopied(t *testing.T) {
-	config := transport.Config{HostKey: transport.FixedHostKey(hostKey().PublicKey()), Ciphers: []string{"aes128-gcm@openssh.com"}}
-	c := transport.Client(dial(t, scripted(t, honest)), &config)
-	config.Ciphers[0], config.HostKey = "none", nil
-	require.NoError(t, c.Handshake(t.Context()))
-	require.NoError(t, c.Close())
-}
-
-func TestBeforeTheHandshake(t *testing.T) {
-	c := client(t, transport.Config{}, drain)
-	_, err := c.ReadPacket()
-	require.ErrorContains(t, err, "transport: no handshake")
-	require.Nil(t, c.SessionID())
-	require.Zero(t, c.State())
-	_, ok := c.Extension("server-sig-algs")
-	require.False(t, ok)
-	require.NoError(t, c.Close())
-	requireEnded(t, c, net.ErrClosed)
-	require.ErrorIs(t, c.Handshake(t.Context()), net.ErrClosed)
+// A second call waits for the first by its own context.
+func TestContextOfASecondHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := client(t, transport.Config{}, drain)
+		go func() { _ = c.Handshake(context.Background()) }()
+		synctest.Wait()
+		cause := errors.New("the deployment was called off")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		err := c.Handshake(ctx)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, cause)
+		require.NotErrorIs(t, err, net.ErrClosed, "the first goes on")
+	})
 }
 
 func TestSecondHandshakeReturnsTheResultOfTheFirst(t *testing.T) {
 	c := connected(t, transport.Config{}, nil, drain)
 	require.NoError(t, c.Handshake(t.Context()))
-	c = client(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = "SSH-1.5-old"; p.Handshake() })
+	c = client(t, transport.Config{}, func(p *wire.Peer) { p.Version = "SSH-1.5-old"; p.Handshake() })
 	first := c.Handshake(t.Context())
 	require.Error(t, first)
 	require.True(t, errors.Is(c.Handshake(t.Context()), first))
 }
 
-func TestAddressesAreThoseOfTheConnectionBelow(t *testing.T) {
-	near, far := sshtest.Pipe()
-	c := transport.Client(near, nil)
-	require.Equal(t, near.RemoteAddr(), c.RemoteAddr())
-	require.Equal(t, far.RemoteAddr(), c.LocalAddr())
-	require.NoError(t, c.Close())
+func TestHandshakeIsThreeWrites(t *testing.T) {
+	_, below := counted(t, drain)
+	require.Equal(t, 3, below.count(), "version and KEXINIT, first message of the method, NEWKEYS")
+}
+
+func TestWaitForVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, wait := range []bool{false, true} {
+			near, far := sshtest.Pipe()
+			below := &counter{Conn: near}
+			c := transport.Client(below, &transport.Config{
+				HostKey:        transport.FixedHostKey(hostKey().PublicKey()),
+				WaitForVersion: wait,
+			})
+			done := make(chan error, 1)
+			go func() { done <- c.Handshake(t.Context()) }()
+			synctest.Wait()
+			require.Equal(t, !wait, below.count() == 1, "nobody has heard of the server yet")
+			go scripted(t, honest).ServeConn(far)
+			require.NoError(t, <-done)
+			require.NoError(t, c.Close())
+		}
+	})
+}
+
+func TestHandshakeWhoseVerifierPanicsIsNoSuccess(t *testing.T) {
+	c := transport.Client(dial(t, scripted(t, honest)), &transport.Config{
+		HostKey: transport.HostKeyFunc(func(context.Context, string, net.Addr, ssh.PublicKey) error { panic("no") }),
+	})
+	defer c.Close()
+	require.Panics(t, func() { _ = c.Handshake(t.Context()) })
+	require.Error(t, c.Handshake(t.Context()))
+}
+
+func TestWarningOfAnExchangeThatIsNotPostQuantum(t *testing.T) {
+	for kex, want := range map[string]int{"mlkem768x25519-sha256": 0, curve: 1} {
+		var warned []transport.State
+		config := &ssh.ServerConfig{}
+		config.AddHostKey(hostKey())
+		c := connect(t, config, transport.Config{
+			HostKey: transport.FixedHostKey(hostKey().PublicKey()), KeyExchanges: []string{kex},
+			WarnWeakCrypto: func(s transport.State) { warned = append(warned, s) },
+		})
+		require.Len(t, warned, want)
+		require.Equal(t, want == 0, c.State().PostQuantum())
+		if want > 0 {
+			require.Equal(t, c.State(), warned[0])
+		}
+	}
+	require.False(t, transport.State{}.PostQuantum())
 }

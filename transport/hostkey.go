@@ -12,32 +12,35 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
 )
 
-// A HostKeyVerifier decides whether a host key is that of the server that the
-// user means. An error ends the handshake, wrapped in a [*HostKeyError].
+// A HostKeyVerifier decides whether a host key is the right server's. An error ends the
+// handshake, wrapped in a [*HostKeyError].
 //
-// It is called once for each connection, after the server has proven that it
-// holds the private key and before anything secret is sent. addr is
+// VerifyHostKey is called once for each connection, after the server has proven its
+// possession of the private key and before anything secret is sent. addr is
 // Config.Addr, remote the address of the connection below. The key is a
-// *ssh.Certificate if the server has shown one, of which nothing but the proof
-// of possession has been checked. ctx ends with that of Handshake and with
-// Close, and with nothing else: no timeout of the Config runs meanwhile, since a
-// person may have to be asked. Nobody reads either: that the server has gone, as
-// OpenSSH's does after two minutes without a login, is found afterwards.
+// *ssh.Certificate if the server has a certificate; only the proof of possession has
+// been checked then.
+//
+// ctx ends with the context of Handshake and with Close, and with nothing else. No
+// timeout of the Config runs meanwhile, since a person may have to be asked. Nobody
+// reads meanwhile either: a server that goes away, as OpenSSH's does after two minutes
+// without a login, is noticed afterwards.
 type HostKeyVerifier interface {
 	VerifyHostKey(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 }
 
-// A HostKeyPreferrer is a HostKeyVerifier that knows beforehand which keys it
-// can verify. The names that it returns are offered to the server first, as
-// far as Config.HostKeyAlgorithms has them. Like every client that asks for
-// the keys it has on record, ours shows to a listener whether it has one.
+// A HostKeyPreferrer is a HostKeyVerifier that knows beforehand the algorithms of the
+// keys on record. Those names are offered first, as far as Config.HostKeyAlgorithms has
+// them. So a listener learns whether there is a key on record, as with every such client.
 type HostKeyPreferrer interface {
 	HostKeyAlgorithms(addr string) []string
 }
 
-// HostKeyFunc is a function as HostKeyVerifier.
+// HostKeyFunc is a function as a HostKeyVerifier.
 type HostKeyFunc func(ctx context.Context, addr string, remote net.Addr, key ssh.PublicKey) error
 
 // VerifyHostKey calls f.
@@ -45,7 +48,8 @@ func (f HostKeyFunc) VerifyHostKey(ctx context.Context, addr string, remote net.
 	return f(ctx, addr, remote, key)
 }
 
-// FixedHostKey accepts these keys and no other, whatever the server is called.
+// FixedHostKey returns a verifier that accepts these keys and no others, for every
+// address.
 func FixedHostKey(keys ...ssh.PublicKey) HostKeyVerifier { return fixedHostKey(keys) }
 
 type fixedHostKey []ssh.PublicKey
@@ -56,64 +60,25 @@ func (f fixedHostKey) VerifyHostKey(_ context.Context, _ string, _ net.Addr, key
 			return nil
 		}
 	}
-	return errors.New("it is not the fixed host key")
+	return errors.New("the key is not among the fixed host keys")
 }
 
 func (f fixedHostKey) HostKeyAlgorithms(string) []string {
 	var names []string
-	for _, name := range defaultHostKeyAlgorithms {
-		if slices.ContainsFunc(f, func(k ssh.PublicKey) bool { return hostKeyAlgorithms[name].keyType == k.Type() }) {
-			names = append(names, name)
+	for _, a := range sshkey.HostAlgorithms() {
+		if slices.ContainsFunc(f, func(k ssh.PublicKey) bool { return a.KeyType == k.Type() }) {
+			names = append(names, a.Name)
 		}
 	}
 	return names
 }
 
-// Host key algorithms by preference. Certificates come last: a verifier that
-// can check them is a HostKeyPreferrer and says so, and any other one should
-// see the plain key of a server that has both.
-var defaultHostKeyAlgorithms = []string{
-	ssh.KeyAlgoED25519,
-	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
-	ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
-	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
-	ssh.CertAlgoED25519v01,
-	ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-	ssh.CertAlgoSKED25519v01, ssh.CertAlgoSKECDSA256v01,
-	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
-}
-
-// hostKeyAlgorithm tells what belongs to a negotiated name: the type in the
-// key, and the format of the signature.
-type hostKeyAlgorithm struct{ keyType, signature string }
-
-// hostKeyAlgorithms: RFC 8709, RFC 5656 section 3, RFC 8332, and OpenSSH
-// PROTOCOL section 1.3. "ssh-rsa" as a signature is SHA-1: not implemented.
-var hostKeyAlgorithms = map[string]hostKeyAlgorithm{
-	ssh.KeyAlgoED25519:        {ssh.KeyAlgoED25519, ssh.KeyAlgoED25519},
-	ssh.KeyAlgoECDSA256:       {ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA256},
-	ssh.KeyAlgoECDSA384:       {ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA384},
-	ssh.KeyAlgoECDSA521:       {ssh.KeyAlgoECDSA521, ssh.KeyAlgoECDSA521},
-	ssh.KeyAlgoSKED25519:      {ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKED25519},
-	ssh.KeyAlgoSKECDSA256:     {ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoSKECDSA256},
-	ssh.KeyAlgoRSASHA512:      {ssh.KeyAlgoRSA, ssh.KeyAlgoRSASHA512},
-	ssh.KeyAlgoRSASHA256:      {ssh.KeyAlgoRSA, ssh.KeyAlgoRSASHA256},
-	ssh.CertAlgoED25519v01:    {ssh.CertAlgoED25519v01, ssh.KeyAlgoED25519},
-	ssh.CertAlgoECDSA256v01:   {ssh.CertAlgoECDSA256v01, ssh.KeyAlgoECDSA256},
-	ssh.CertAlgoECDSA384v01:   {ssh.CertAlgoECDSA384v01, ssh.KeyAlgoECDSA384},
-	ssh.CertAlgoECDSA521v01:   {ssh.CertAlgoECDSA521v01, ssh.KeyAlgoECDSA521},
-	ssh.CertAlgoSKED25519v01:  {ssh.CertAlgoSKED25519v01, ssh.KeyAlgoSKED25519},
-	ssh.CertAlgoSKECDSA256v01: {ssh.CertAlgoSKECDSA256v01, ssh.KeyAlgoSKECDSA256},
-	ssh.CertAlgoRSASHA512v01:  {ssh.CertAlgoRSAv01, ssh.KeyAlgoRSASHA512},
-	ssh.CertAlgoRSASHA256v01:  {ssh.CertAlgoRSAv01, ssh.KeyAlgoRSASHA256},
-}
-
-// verifyHost computes the exchange hash and checks the host key in this order:
-// what kind of key it is, that the server holds it, that it is the right one.
+// verifyHost computes the exchange hash and checks the host key, in this order: its
+// type, the server's possession of the private key, and the verifier's decision.
 func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 	state := c.State()
 	x.hash = x.exchangeHash(state.ClientVersion, state.ServerVersion)
-	key, err := ssh.ParsePublicKey(bytes.Clone(x.result.hostKey)) // it keeps the slice
+	key, err := ssh.ParsePublicKey(bytes.Clone(x.result.HostKey)) // the key keeps the slice
 	if err != nil {
 		return &HostKeyError{Addr: c.config.Addr, Err: fmt.Errorf("malformed: %w", err)}
 	}
@@ -121,23 +86,23 @@ func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 	refuse := func(err error) error {
 		return &HostKeyError{Addr: c.config.Addr, Key: key, Err: err}
 	}
-	alg := hostKeyAlgorithms[x.hostKey]
-	if key.Type() != alg.keyType {
-		return refuse(fmt.Errorf("its type is %q, but %q was negotiated", clip(key.Type()), x.hostKey))
+	negotiated, ok := sshkey.HostAlgorithm(x.hostKey)
+	if !ok || key.Type() != negotiated.KeyType {
+		return refuse(fmt.Errorf("the key has the type %q, but %q was negotiated", clip(key.Type()), x.hostKey))
 	}
 	if err := c.checkStrength(key); err != nil {
 		return refuse(err)
 	}
-	if err := verifySignature(key, alg.signature, x.hash, x.result.signature); err != nil {
+	if err := sshkey.Verify(key, []string{negotiated.Signature}, x.hash, x.result.Signature); err != nil {
 		return refuse(fmt.Errorf("%w: %v", ErrHostKeySignature, err))
 	}
 	if !x.first {
 		if !bytes.Equal(state.HostKey.Marshal(), key.Marshal()) {
-			return refuse(errors.New("it is not the key that this connection began with"))
+			return refuse(errors.New("the key has changed since the connection began"))
 		}
 		return nil
 	}
-	c.stopWaiting() // for the server
+	c.stopWaiting() // the server is not waited for meanwhile
 	defer c.startWaiting()
 	ctx, cancel := c.untilEnd(ctx)
 	defer cancel()
@@ -147,25 +112,8 @@ func (c *Conn) verifyHost(ctx context.Context, x *keyExchange) error {
 	return nil
 }
 
-// verifySignature checks the server's proof. The format inside must be the one
-// that was negotiated: RSA would verify with SHA-1 too.
-func verifySignature(key ssh.PublicKey, format string, data, signature []byte) error {
-	var m signatureMsg
-	if err := ssh.Unmarshal(signature, &m); err != nil {
-		return err
-	}
-	if m.Format != format {
-		return fmt.Errorf("made with %q instead of %q", clip(m.Format), format)
-	}
-	sk := format == ssh.KeyAlgoSKED25519 || format == ssh.KeyAlgoSKECDSA256
-	if len(m.Rest) > 0 && !sk {
-		return fmt.Errorf("%d bytes too many", len(m.Rest))
-	}
-	return key.Verify(data, &ssh.Signature{Format: m.Format, Blob: m.Blob, Rest: m.Rest})
-}
-
-// checkStrength refuses keys by which too many can sign, those inside a
-// certificate included.
+// checkStrength refuses keys with which too many people can sign, also inside a
+// certificate.
 func (c *Conn) checkStrength(key ssh.PublicKey) error {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		if err := c.checkStrength(cert.SignatureKey); err != nil {
@@ -179,7 +127,7 @@ func (c *Conn) checkStrength(key ssh.PublicKey) error {
 	}
 	switch pub := k.CryptoPublicKey().(type) {
 	case *rsa.PublicKey:
-		if pub.N.Sign() < 0 { // which the signature would not show
+		if pub.N.Sign() < 0 { // the signature would be valid
 			return errors.New("RSA key with a negative modulus")
 		}
 		if pub.N.BitLen() < c.config.InsecureRSABits {
@@ -193,9 +141,9 @@ func (c *Conn) checkStrength(key ssh.PublicKey) error {
 	return nil
 }
 
-// smallOrderPoints are the points of Ed25519 whose order divides 8, without
-// their sign, in all spellings that are taken: the multiples of such a key are
-// so few that everybody can make signatures, without knowing any secret.
+// smallOrderPoints are the points of Ed25519 whose order divides 8, without their sign,
+// in all accepted spellings. Such a point has so few multiples that everybody can make
+// signatures without a secret.
 var smallOrderPoints = []string{
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",

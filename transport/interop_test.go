@@ -10,12 +10,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// server runs x/crypto's server half on one end of a pipe and returns the
-// other one. It accepts any user by "none", and answers every global request
-// by success, with the payload as reply.
+// server runs x/crypto's server on an end of a pipe and returns the other end. The
+// server accepts any user by "none", and answers every global request by success, with
+// the payload as reply.
 func server(t *testing.T, config *ssh.ServerConfig) net.Conn {
 	t.Helper()
 	client, peer := sshtest.Pipe()
@@ -45,32 +46,26 @@ func server(t *testing.T, config *ssh.ServerConfig) net.Conn {
 	return client
 }
 
-// login requests userauth and gets in by the "none" method, so that the
-// connection protocol's global requests can serve as an echo.
+// login requests userauth and gets in by the "none" method. Then the connection
+// protocol's global requests can serve as an echo.
 func login(t *testing.T, c *transport.Conn) {
 	t.Helper()
 	require.NoError(t, c.RequestService("ssh-userauth"))
-	require.NoError(t, c.WritePacket(ssh.Marshal(struct {
-		User, Service, Method string `sshtype:"50"`
-	}{"user", "ssh-connection", "none"})))
+	require.NoError(t, c.WritePacket(ssh.Marshal(wire.UserauthRequestMsg{User: "user", Service: "ssh-connection", Method: "none"})))
 	p, err := c.ReadPacket()
 	require.NoError(t, err)
 	require.Equal(t, []byte{52}, p)
-}
-
-type globalRequestMsg struct {
-	Name      string `sshtype:"80"`
-	WantReply bool
-	Data      []byte `ssh:"rest"`
 }
 
 // echo sends n bytes to the server and expects them back.
 func echo(t *testing.T, c *transport.Conn, n int) {
 	t.Helper()
 	data := bytes.Repeat([]byte{byte(n), 0, 255}, n/3+1)[:n]
-	// In another goroutine: during a re-exchange it waits for the reader.
+	// In another goroutine: during a re-exchange the write waits for the reader.
 	sent := make(chan error, 1)
-	go func() { sent <- c.WritePacket(ssh.Marshal(&globalRequestMsg{"echo@example.com", true, data})) }()
+	go func() {
+		sent <- c.WritePacket(ssh.Marshal(&wire.GlobalRequestMsg{Name: "echo@example.com", WantReply: true, Payload: data}))
+	}()
 	p, err := c.ReadPacket()
 	require.NoError(t, <-sent)
 	require.NoError(t, err)
@@ -78,8 +73,8 @@ func echo(t *testing.T, c *transport.Conn, n int) {
 	require.Equal(t, data, append([]byte{}, p[1:]...))
 }
 
-// connect returns a client that is logged in, and has computed the same first
-// exchange hash as the server.
+// connect returns a client after the login, with the same first exchange hash as the
+// server.
 func connect(t *testing.T, config *ssh.ServerConfig, tc transport.Config) *transport.Conn {
 	t.Helper()
 	session := make(chan []byte, 1)

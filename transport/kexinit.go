@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/transport/internal/packetio"
 )
 
 // Names in the list of key exchange methods that are not methods.
@@ -47,7 +49,7 @@ func (c *Conn) makeKexInit() *kexInitMsg {
 	return m
 }
 
-// preferHostKeys moves in front what the verifier has keys for.
+// preferHostKeys moves the algorithms of the verifier's keys to the front.
 func preferHostKeys(v HostKeyVerifier, addr string, offered []string) []string {
 	p, ok := v.(HostKeyPreferrer)
 	if !ok {
@@ -84,8 +86,8 @@ func parseKexInit(p []byte) (*kexInitMsg, error) {
 	return m, nil
 }
 
-// negotiate applies RFC 4253 section 7.1: the first of the client's names that
-// the server has too.
+// negotiate applies RFC 4253 section 7.1: the first of the client's names that the
+// server has too.
 func negotiate(ours, theirs *kexInitMsg) (*algorithms, error) {
 	a := new(algorithms)
 	for _, n := range []struct {
@@ -104,7 +106,7 @@ func negotiate(ours, theirs *kexInitMsg) (*algorithms, error) {
 	} {
 		// A cipher that authenticates by itself needs no common MAC. The
 		// ciphers stand before the MACs in this list.
-		if n.to == &a.clientMAC && cipherModes[a.clientCipher].aead || n.to == &a.serverMAC && cipherModes[a.serverCipher].aead {
+		if n.to == &a.clientMAC && packetio.IsAEAD(a.clientCipher) || n.to == &a.serverMAC && packetio.IsAEAD(a.serverCipher) {
 			continue
 		}
 		if *n.to = firstCommon(n.ours, n.theirs); *n.to == "" {
@@ -119,8 +121,8 @@ func negotiate(ours, theirs *kexInitMsg) (*algorithms, error) {
 	return a, nil
 }
 
-// firstCommon skips the names that only signal something: the server's have
-// other spellings than ours, so that they are never common.
+// firstCommon returns the first name that both have, empty without any. Names that only
+// signal something are skipped.
 func firstCommon(ours, theirs []string) string {
 	for _, name := range ours {
 		if name != extInfoClient && name != strictClient && slices.Contains(theirs, name) {

@@ -26,8 +26,8 @@ type certificateMsg struct {
 	SignatureKey, Signature []byte
 }
 
-// K26, as far as it is seen without knowing any authority. What the verifier
-// has to look at is tested where there is one, in package knownhosts.
+// K26, as far as no authority is needed. The checks of a verifier are tested in package
+// knownhosts.
 func TestLiesInCertificates(t *testing.T) {
 	ca, plain := sshtest.NewSigner(t, ssh.KeyAlgoED25519), sshtest.NewSigner(t, ssh.KeyAlgoED25519)
 	key := sshtest.NewCertSigner(t, ca, plain, ssh.HostCert, "127.0.0.1")
@@ -81,12 +81,12 @@ func TestLiesInCertificates(t *testing.T) {
 		t.Run(name, l.complete().judge)
 	}
 
-	// What no packet has room for, a file may have.
+	// A file has room for more than a packet.
 	_, err := ssh.ParsePublicKey(nested(good, 10<<20))
 	require.ErrorContains(t, err, "invalid for certificates")
 }
 
-// nested is a certificate by a certificate by a certificate, up to that size.
+// nested is a certificate by a certificate by a certificate, up to a size.
 func nested(blob []byte, size int) []byte {
 	var m certificateMsg
 	if err := ssh.Unmarshal(blob, &m); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// K14 and CVE-2020-9283
+// K14 and CVE-2020-9283: keys of a wrong size, and signatures that are almost right.
 func TestLiesInEd25519Signatures(t *testing.T) {
 	const algorithm = ssh.KeyAlgoED25519
 	other := sshtest.NewSigner(t, algorithm)
@@ -63,8 +63,7 @@ func TestLiesInEd25519Signatures(t *testing.T) {
 	}
 }
 
-// smallOrder are the Ed25519 points whose order divides 8, and other spellings
-// of them.
+// smallOrder are the Ed25519 points whose order divides 8, in all their spellings.
 var smallOrder = []string{
 	"0100000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000080",
@@ -82,8 +81,8 @@ var smallOrder = []string{
 	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
 }
 
-// K14: by a key of small order everybody can sign. The signature is zero and,
-// for R, such a point, of which one verifies for every other hash or so.
+// K14: everybody can sign with a key of small order. S is zero and R a point of small
+// order; about every other hash has a point that verifies.
 func TestLiesByEd25519KeysOfSmallOrder(t *testing.T) {
 	for _, point := range smallOrder {
 		public, err := ssh.ParsePublicKey(ssh.Marshal(struct{ T, K string }{ssh.KeyAlgoED25519, string(unhex(point))}))
@@ -101,7 +100,7 @@ func TestLiesByEd25519KeysOfSmallOrder(t *testing.T) {
 	}
 }
 
-// K10, K14 and K15
+// K10, K14 and K15: numbers out of range, spelt otherwise, or of another curve.
 func TestLiesInECDSASignatures(t *testing.T) {
 	const algorithm = ssh.KeyAlgoECDSA256
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -174,21 +173,21 @@ func TestLiesInECDSASignatures(t *testing.T) {
 	}
 }
 
-// wide is a positive number as an mpint with a zero byte that it need not have.
+// wide is a positive number as an mpint with a needless zero byte.
 func wide(n *big.Int) []byte {
 	return ssh.Marshal(struct{ B []byte }{append([]byte{0, 0}, n.Bytes()...)})
 }
 
-// der is what signs ECDSA elsewhere.
+// der is the signature of ECDSA in other protocols.
 func der(r, s *big.Int) []byte {
 	integer := func(n *big.Int) []byte { b := mpint(n)[4:]; return append([]byte{2, byte(len(b))}, b...) }
 	body := append(integer(r), integer(s)...)
 	return append([]byte{0x30, byte(len(body))}, body...)
 }
 
-// K14, K15 and K16
+// K14, K15 and K16: padding, hashes and exponents.
 func TestLiesInRSASignatures(t *testing.T) {
-	// In a modulus of 2049 bits the first byte is 1, and that of many signatures 0.
+	// In a modulus of 2049 bits the first byte is 1, and in many signatures 0.
 	private, err := rsa.GenerateKey(rand.Reader, 2049)
 	require.NoError(t, err)
 	key, err := ssh.NewSignerFromSigner(private)
@@ -226,7 +225,7 @@ func TestLiesInRSASignatures(t *testing.T) {
 	require.NoError(t, err)
 	for name, l := range map[string]lie{
 		"honest":                       {holds: true},
-		"without zeros":                {sign: shortened, holds: true}, // RFC 8332 section 3 lets a verifier take it, for older signers
+		"without zeros":                {sign: shortened, holds: true}, // RFC 8332 section 3 allows this, for older signers
 		"zero too many":                {sign: changed(func(b []byte) []byte { return append([]byte{0}, b...) })},
 		"byte too many":                {sign: changed(func(b []byte) []byte { return append(b, 0) })},
 		"plus N":                       {sign: changed(func(b []byte) []byte { return plus(b, n) })},
@@ -268,7 +267,7 @@ func TestLiesInRSASignatures(t *testing.T) {
 
 }
 
-// plus adds N to a signature, if that has room.
+// plus adds N to a signature with room for the sum.
 func plus(b []byte, n *big.Int) []byte {
 	sum := new(big.Int).Add(new(big.Int).SetBytes(b), n)
 	if sum.BitLen() > 8*len(b) {
@@ -277,8 +276,8 @@ func plus(b []byte, n *big.Int) []byte {
 	return sum.FillBytes(make([]byte, len(b)))
 }
 
-// forged is the signature that everybody can make when the exponent is 1: the
-// padded hash itself, RFC 8017 section 9.2.
+// forged is everybody's signature for the exponent 1: the padded hash itself, RFC 8017
+// section 9.2.
 func forged(size int) func([]byte) []byte {
 	return func(data []byte) []byte {
 		h := sha512.Sum512(data)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// saying makes a value that leads to a secret known beforehand.
+// saying makes a value whose secret is known beforehand.
 func saying(public, secret []byte) func([]byte) ([]byte, []byte) {
 	return func([]byte) ([]byte, []byte) { return public, secret }
 }
@@ -32,8 +32,8 @@ func until(value func([]byte) ([]byte, []byte), wanted func(secret []byte) bool)
 	}
 }
 
-// A secret that is an mpint is now shorter, now longer than the numbers that it
-// comes of. These are no lies, but rare.
+// An mpint is sometimes shorter, sometimes longer than the numbers behind the secret.
+// These are no lies, but rare.
 func TestSecretsOfEveryLength(t *testing.T) {
 	for kex, of := range map[string]struct {
 		value func([]byte) ([]byte, []byte)
@@ -41,7 +41,7 @@ func TestSecretsOfEveryLength(t *testing.T) {
 	}{
 		"curve25519-sha256":             {agreeing(ecdh.X25519()), 32},
 		"ecdh-sha2-nistp256":            {agreeing(ecdh.P256()), 32},
-		"diffie-hellman-group14-sha256": {agreeingIn(rfc3526(2048, 124476)), 256},
+		"diffie-hellman-group14-sha256": {agreeingIn(group14()), 256},
 	} {
 		for name, wanted := range map[string]func(secret []byte) bool{
 			"zero in front":                     func(secret []byte) bool { return len(secret) == 4+of.size-1 },
@@ -53,7 +53,7 @@ func TestSecretsOfEveryLength(t *testing.T) {
 	}
 }
 
-// K9, told by a server that knows what comes of its value.
+// K9, told by a server that knows the secret of its value.
 func TestLiesAboutX25519(t *testing.T) {
 	honest := agreeing(ecdh.X25519())
 	for name, l := range map[string]lie{
@@ -72,7 +72,7 @@ func TestLiesAboutX25519(t *testing.T) {
 	}
 }
 
-// K10
+// K10: points in other spellings, and points off the curve.
 func TestLiesAboutECDH(t *testing.T) {
 	honest, zero := agreeing(ecdh.P256()), mpint(new(big.Int))
 	for name, l := range map[string]lie{
@@ -90,8 +90,8 @@ func TestLiesAboutECDH(t *testing.T) {
 	}
 }
 
-// agreeingIn makes honest values of a group with generator 2. Their exponents
-// are short, which the client cannot know.
+// agreeingIn makes honest values of a group with generator 2. Their exponents are
+// short, and the client cannot know the exponents.
 func agreeingIn(p *big.Int) func(client []byte) (public, secret []byte) {
 	return func(client []byte) (public, secret []byte) {
 		y, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
@@ -102,9 +102,9 @@ func agreeingIn(p *big.Int) func(client []byte) (public, secret []byte) {
 	}
 }
 
-// K11
+// K11: public values whose secret everybody knows.
 func TestLiesAboutDiffieHellman(t *testing.T) {
-	p := rfc3526(2048, 124476)
+	p := group14()
 	honest := agreeingIn(p)
 	lies := map[string]lie{
 		"honest": {value: honest, holds: true},
@@ -113,7 +113,7 @@ func TestLiesAboutDiffieHellman(t *testing.T) {
 			differ: "RFC 4251 section 5 forbids it; OpenSSH hashes what it was sent, we hash an mpint"},
 	}
 	for i, f := range outside(p) {
-		secret := mpint(big.NewInt(1)) // of p-1 it is that or p-1
+		secret := mpint(big.NewInt(1)) // of p-1 this or p-1
 		if new(big.Int).Mod(f, p).Sign() == 0 {
 			secret = mpint(new(big.Int))
 		}
@@ -125,9 +125,9 @@ func TestLiesAboutDiffieHellman(t *testing.T) {
 	}
 }
 
-// K11
+// K11: groups that are none.
 func TestLiesAboutGroups(t *testing.T) {
-	p, two := rfc3526(2048, 124476), big.NewInt(2)
+	p, two := group14(), big.NewInt(2)
 	for name, l := range map[string]lie{
 		"group 14":      {group: &gexGroup{p, two}, holds: true},
 		"small":         {group: &gexGroup{new(big.Int).Rsh(p, 1), two}},

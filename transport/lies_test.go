@@ -16,13 +16,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// A lie is what a server does wrong in a key exchange, told to our client and
-// to OpenSSH's. The signature fits whatever is said, unless that is the lie,
-// and the secret that a value leads to is known: a client that does not look is
-// taken in.
+// A lie is a server's deviation in a key exchange, told to our client and to OpenSSH's.
+// The signature fits the rest of the reply, unless the signature is the lie, and the
+// server knows the secret of its value. A client without the check believes the lie.
 type lie struct {
 	kex       string // default curve25519-sha256
 	key       ssh.Signer
@@ -32,19 +32,19 @@ type lie struct {
 	blob  []byte                                      // instead of the public half of key
 	sign  func(hash []byte) []byte                    // instead of an honest signature; nil: try another value
 
-	group *gexGroup // the lie ends with it
+	group *gexGroup // the lie ends with the group
 
-	holds  bool   // it is no lie, or does no harm
-	differ string // why OpenSSH 9.2 does otherwise than we do
+	holds  bool   // no lie, or without harm
+	differ string // why OpenSSH 9.2 differs from us
 }
 
-// outcome is what became of a lie.
+// outcome is the result of a lie.
 type outcome struct{ told, believed bool }
 
 // tell answers the client's first message of the method, and waits for
 // NEWKEYS.
-func (l *lie) tell(p *sshtest.Peer, serverInit []byte, o *outcome) {
-	client := sshtest.Expect[sshtest.KexECDHInitMsg](p).Public // of Diffie-Hellman an mpint, which is a string too
+func (l *lie) tell(p *wire.Peer, serverInit []byte, o *outcome) {
+	client := wire.Expect[wire.KexECDHInitMsg](p).Public // of Diffie-Hellman an mpint: a string too
 	var public, signature []byte
 	for signature == nil {
 		var secret []byte
@@ -54,13 +54,13 @@ func (l *lie) tell(p *sshtest.Peer, serverInit []byte, o *outcome) {
 		}), secret...))
 		signature = l.sign(hash[:])
 	}
-	p.Send(sshtest.KexECDHReplyMsg{HostKey: l.blob, Public: public, Signature: signature})
+	p.Send(wire.KexECDHReplyMsg{HostKey: l.blob, Public: public, Signature: signature})
 	o.told = true
 	p.Send([]byte{21})
 	o.believed = bytes.Equal(p.Receive(), []byte{21})
 }
 
-// complete fills in what is honest.
+// complete fills in the honest parts.
 func (l lie) complete() *lie {
 	if l.kex == "" {
 		l.kex = "curve25519-sha256"
@@ -116,7 +116,7 @@ func signing(key ssh.Signer, algorithm string) func(hash []byte) []byte {
 	}
 }
 
-// altering makes honest signatures, and something else of what is in them.
+// altering makes honest signatures, and changes the bytes inside.
 func altering(key ssh.Signer, algorithm string, change func(blob []byte) []byte) func(hash []byte) []byte {
 	honest := signing(key, algorithm)
 	return func(hash []byte) []byte {
@@ -156,15 +156,14 @@ func (l *lie) judge(t *testing.T) {
 	require.Equal(t, l.holds != (l.differ != ""), theirs.believed, says)
 }
 
-// tellTo runs a client against a server that lies, and returns what became of
-// it.
+// tellTo runs a client against a server that lies, and returns the outcome.
 func (l *lie) tellTo(t *testing.T, run func(server *sshtest.Server)) (o outcome) {
 	over := make(chan struct{})
-	run(sshtest.NewServer(t, &sshtest.Options{Script: func(p *sshtest.Peer) {
+	run(sshtest.NewServer(t, &sshtest.Options{Script: func(p *wire.Peer) {
 		defer close(over)
 		var serverInit []byte
 		p.HostKey, p.Lax = l.key, true
-		p.KexInit = func(m *sshtest.KexInitMsg) {
+		p.KexInit = func(m *wire.KexInitMsg) {
 			m.Kex, m.HostKey = []string{l.kex}, []string{l.algorithm}
 			serverInit = ssh.Marshal(m)
 		}
@@ -185,17 +184,15 @@ func (l *lie) tellTo(t *testing.T, run func(server *sshtest.Server)) (o outcome)
 	return o
 }
 
-// openSSH runs ssh(1), which believes every key, and returns what it says.
+// openSSH runs ssh(1), told to believe every key, and returns the output.
 func openSSH(t *testing.T, server *sshtest.Server, l *lie) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(server.Addr)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "ssh", "-F", "none", "-p", port, "-o", "BatchMode=yes", "-o", "LogLevel=INFO",
+	out, err := exec.CommandContext(t.Context(), "ssh", "-F", "none", "-p", port, "-o", "BatchMode=yes", "-o", "LogLevel=INFO",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=none",
 		"-o", "KexAlgorithms="+l.kex, "-o", "HostKeyAlgorithms="+l.algorithm, host, "true").CombinedOutput()
 	require.Error(t, err) // the script ends after NEWKEYS at the latest
-	require.NoError(t, ctx.Err(), "%s", out)
+	require.NoError(t, t.Context().Err(), "%s", out)
 	return string(out)
 }

@@ -1,7 +1,5 @@
 package transport
 
-import "math/big"
-
 // Message numbers, RFC 4253 section 12, RFC 5656 section 7.1, RFC 4419
 // section 5, RFC 8308 section 2.3 and OpenSSH PROTOCOL section 1.8.
 const (
@@ -71,55 +69,4 @@ type kexInitMsg struct {
 	LanguagesServerClient   []string
 	FirstKexFollows         bool
 	Reserved                uint32
-}
-
-// kexECDHInitMsg and its reply serve every method that exchanges two octet
-// strings: RFC 5656 section 4, RFC 8731 section 3 and the hybrid ones.
-type kexECDHInitMsg struct {
-	ClientPublic []byte `sshtype:"30"`
-}
-
-type kexECDHReplyMsg struct {
-	HostKey      []byte `sshtype:"31"`
-	ServerPublic []byte
-	Signature    []byte
-}
-
-type kexDHInitMsg struct {
-	E *big.Int `sshtype:"30"`
-}
-
-type kexDHReplyMsg struct {
-	HostKey   []byte `sshtype:"31"`
-	F         *big.Int
-	Signature []byte
-}
-
-type kexGexRequestMsg struct {
-	MinBits       uint32 `sshtype:"34"`
-	PreferredBits uint32
-	MaxBits       uint32
-}
-
-type kexGexGroupMsg struct {
-	P *big.Int `sshtype:"31"`
-	G *big.Int
-}
-
-type kexGexInitMsg struct {
-	E *big.Int `sshtype:"32"`
-}
-
-type kexGexReplyMsg struct {
-	HostKey   []byte `sshtype:"33"`
-	F         *big.Int
-	Signature []byte
-}
-
-// signatureMsg is the inside of a signature, RFC 4253 section 6.6. Rest holds
-// flags and counter of a security key's signature.
-type signatureMsg struct {
-	Format string
-	Blob   []byte
-	Rest   []byte `ssh:"rest"`
 }

@@ -1,27 +1,23 @@
 package transport
 
-import (
-	"sync"
+import "sync"
 
-	"golang.org/x/crypto/ssh"
-)
-
-// Bounds of the replies that wait to be sent, in bytes: at maxOwed the reader
-// waits, beyond maxOwedInExchange the server has gone too far.
+// Bounds of the replies that wait to be sent, in bytes. At maxOwed the reader waits.
+// Above maxOwedInExchange the connection ends.
 const (
 	maxOwed           = 64 * 1024
 	maxOwedInExchange = 1024 * 1024
 )
 
-// owedQueue holds what the reader owes the server: answers to messages that it
-// does not know, and to pings. The reader must not write: a peer that does not
-// read while it writes would wait for us, and we for it. So a goroutine that
-// lives as long as the queue is not empty writes them.
+// owedQueue holds the packets that the reader owes the server: answers to unknown
+// messages and to pings. The reader must not write: a peer that does not read while
+// writing would wait for us, and we for the peer. So a goroutine writes the packets,
+// and lives as long as the queue is not empty.
 //
-// At the bound the reader does wait. Only a peer that asks without reading the
-// answers gets there, and then its own writes block: nothing is lost, and
-// memory stays bounded. In a key exchange of ours nothing can be sent until the
-// reader has gone on, so there it does not wait.
+// At the bound the reader does wait. Only a peer that asks without reading the answers
+// gets there, and then its own writes block: nothing is lost, and memory stays
+// bounded. In a key exchange of ours nothing can be sent until the reader has gone on,
+// so there the reader does not wait.
 type owedQueue struct {
 	mu      sync.Mutex
 	room    sync.Cond
@@ -33,7 +29,7 @@ type owedQueue struct {
 
 func (q *owedQueue) init() { q.room.L = &q.mu }
 
-// close unblocks the reader for good: what is owed from now on is dropped.
+// close unblocks the reader for good: packets owed from now on are dropped.
 func (q *owedQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -50,7 +46,7 @@ func (c *Conn) owe(packet []byte) error {
 		q.room.Wait()
 	}
 	if q.size > maxOwedInExchange {
-		return protocolErrorf("more than %d bytes to answer during a key exchange", maxOwedInExchange)
+		return protocolErrorf("more than %d bytes of answers are due during a key exchange", maxOwedInExchange)
 	}
 	if q.closed {
 		return nil
@@ -71,7 +67,7 @@ func (q *owedQueue) wake() {
 	q.room.Broadcast()
 }
 
-// pay sends what is owed until nothing is left or the connection has ended.
+// pay sends packets until nothing is owed or the connection has ended.
 func (c *Conn) pay() {
 	q := &c.owed
 	for {
@@ -84,22 +80,21 @@ func (c *Conn) pay() {
 		if len(packets) == 0 {
 			return
 		}
-		if c.write(packets) != nil {
-			q.close() // the server gets no answers any more, but may still be read
+		if c.sendAll(packets) != nil {
+			q.close() // no answer gets through, but the server may still be read
 			return
 		}
 	}
 }
 
-// handlePing answers OpenSSH PROTOCOL section 1.8, echoing the data. Before
-// authentication it does not, like OpenSSH since CVE-2025-26466.
-func (c *Conn) handlePing(p []byte) error {
-	var m pingMsg
-	if err := ssh.Unmarshal(p, &m); err != nil {
-		return protocolErrorf("malformed PING: %v", err)
-	}
-	if !c.authed.Load() {
+// sendAll sends packets in a batch.
+func (c *Conn) sendAll(packets [][]byte) error {
+	return c.Batch(func() error {
+		for _, p := range packets {
+			if err := c.send(p); err != nil {
+				return err
+			}
+		}
 		return nil
-	}
-	return c.owe(ssh.Marshal(&pongMsg{Data: m.Data}))
+	})
 }

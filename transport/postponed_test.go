@@ -7,12 +7,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// Some servers do not stop for an exchange, whoever began it: AsyncSSH 2.10 does
-// not. Nothing of what they send is lost, or overtaken by what comes behind.
+// Some servers, for example AsyncSSH 2.10, do not stop for an exchange of either side.
+// None of their packets is lost, or overtaken by packets from behind the exchange.
 func TestDataDuringAReexchangeIsKept(t *testing.T) {
 	numbered := func(from, to uint32) (messages []any) {
 		for n := from; n < to; n++ {
@@ -21,7 +21,7 @@ func TestDataDuringAReexchangeIsKept(t *testing.T) {
 		return messages
 	}
 	for _, begins := range []bool{true, false} {
-		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+		c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 			p.Send([]byte{52})
 			if begins {
 				p.SendKexInit()
@@ -71,7 +71,7 @@ func TestDataDuringAnExchangeIsBounded(t *testing.T) {
 		"before authentication": {53, 1, 1, "message 94 during a key exchange"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+			c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 				p.Send([]byte{test.before})
 				for range test.exchanges {
 					p.SendKexInit()
@@ -93,7 +93,7 @@ func TestDataDuringAnExchangeIsBounded(t *testing.T) {
 	}
 }
 
-// readTo reads up to a message of that number.
+// readTo reads up to a message with the number.
 func readTo(c *transport.Conn, number byte) error {
 	for {
 		if p, err := c.ReadPacket(); err != nil || p[0] == number {
@@ -102,9 +102,9 @@ func readTo(c *transport.Conn, number byte) error {
 	}
 }
 
-// The last that a server says counts, also if it does not finish the exchange.
+// The server's last packets count, also without the end of the exchange.
 func TestDataBeforeAnExchangeThatFails(t *testing.T) {
-	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+	c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 		p.Send([]byte{52})
 		p.SendKexInit()
 		p.ReceiveKexInit()

@@ -1,26 +1,24 @@
 package transport
 
 import (
+	"errors"
 	"net"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/transport/internal/packetio"
 )
 
-// readHalf is the state of the receiving direction. It belongs to the holder
-// of lock.
+// readHalf is the receiving direction of a Conn. Everything in it but lock belongs
+// to the holder of lock.
 type readHalf struct {
 	lock chan struct{} // holds one token
-	receiveBuffer
-	cipher packetCipher
-	seq    uint32
-	max    uint32 // largest packet_length accepted
+	packetio.Reader
 
-	usage      usage // of the key
-	total      usage // of the connection
-	rekeyAsked bool  // the limit has passed and Rekey was called; once for each key
+	rekeyAsked bool // the limit has passed and Rekey was called; once for each key
 
 	postponed packetQueue
-	failure   error // to be returned behind them
+	failure   error // to be returned behind the postponed packets
 
 	keyed    bool // the first key exchange is done
 	extInfos int  // SSH_MSG_EXT_INFO seen
@@ -29,64 +27,17 @@ type readHalf struct {
 func (r *readHalf) init(c net.Conn, maxPacket int) {
 	r.lock = make(chan struct{}, 1)
 	r.lock <- struct{}{}
-	r.receiveBuffer.init(c)
-	r.cipher = plainCipher{}
-	r.max = uint32(maxPacket)
+	r.Init(c, maxPacket)
 }
 
-// next returns the payload of the next packet, at least one byte long and
-// valid until the next call. Lengths are checked before they are used.
-func (r *readHalf) next() ([]byte, error) {
-	prefix, err := r.peek(r.cipher.prefix())
-	if err != nil {
-		return nil, err
-	}
-	length := r.cipher.length(r.seq, prefix)
-	if length < minLength || length > r.max {
-		return nil, protocolErrorf("packet_length %d is not between %d and %d", length, minLength, r.max)
-	}
-	if block, counted := r.cipher.block(); (length+counted)%block != 0 {
-		return nil, protocolErrorf("packet_length %d is not a multiple of the block size", length)
-	}
-	frame, err := r.peek(4 + int(length) + r.cipher.tag())
-	if err != nil {
-		return nil, err
-	}
-	if r.usage.packets >= maxKeyPackets {
-		return nil, protocolErrorf("the server used one key for more than 2^32 packets")
-	}
-	if err := r.cipher.open(r.seq, frame); err != nil {
-		return nil, err
-	}
-	r.start += len(frame)
-	r.seq++
-	r.usage.packets++
-	r.usage.bytes += int64(len(frame))
-	r.total.packets++
-	r.total.bytes += int64(len(frame))
-	padding := uint32(frame[4])
-	if padding < minPadding || padding+2 > length {
-		return nil, protocolErrorf("padding_length %d in a packet of %d bytes", padding, length)
-	}
-	end := 4 + length - padding
-	return frame[5:end:end], nil // an append must not touch the next packet
-}
-
-// ReadPacket returns the next message of the layers above, 50 to 127. The
-// slice is valid until the next call. Messages of the transport are dealt with
-// on the way, and a key exchange that the server asks for is done within.
+// ReadPacket returns the next message of the layers above, 50 to 127. The slice is
+// valid until the next call. ReadPacket deals with messages of the transport on the
+// way, and exchanges keys when the server asks for new keys.
 //
-// It blocks until a packet comes or the connection ends, which Close can
-// bring about. Concurrent callers take turns.
-func (c *Conn) ReadPacket() ([]byte, error) { return c.ReadPacketNotify(nil) }
-
-// ReadPacketNotify is ReadPacket, but that it calls waiting each time before it
-// reads from the connection below, and before anything else that may take long.
-// So a reader who wakes other goroutines can do that once for all the packets
-// which have come together, some 256 KiB at the most. The function must return
-// soon, and not call ReadPacket; it may be called several times or not at all.
-func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
-	if err := c.startReading(waiting); err != nil {
+// ReadPacket blocks until a packet comes or the connection ends, for example by
+// Close. Concurrent callers take turns.
+func (c *Conn) ReadPacket() ([]byte, error) {
+	if err := c.startReading(); err != nil {
 		return nil, err
 	}
 	defer c.stopReading()
@@ -102,7 +53,7 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 		if err == nil {
 			var mine bool
 			if mine, err = c.dispatch(p); err == nil && !mine {
-				c.delivered.Store(c.r.seq - 1)
+				c.delivered.Store(c.r.Sequence())
 				return p, nil
 			}
 		}
@@ -110,23 +61,30 @@ func (c *Conn) ReadPacketNotify(waiting func()) ([]byte, error) {
 	}
 }
 
-// startReading takes the read lock, and sends what somebody who reads will be
-// waiting for an answer to.
-func (c *Conn) startReading(waiting func()) error {
+// NotifyWait sets a function to be called each time before ReadPacket reads from the
+// connection below, and before anything else in ReadPacket that may take long. So a
+// reader who wakes other goroutines can wake them once for all the packets that have
+// come together, some 256 KiB at the most. waiting must return soon, and not call
+// ReadPacket; a ReadPacket may call waiting several times or not at all. After
+// NotifyWait(nil) nothing is called.
+func (c *Conn) NotifyWait(waiting func()) { c.r.NotifyWait(waiting) }
+
+// startReading takes the read lock, and sends the service request that is held: the
+// reader waits for the answer.
+func (c *Conn) startReading() error {
 	select {
 	case <-c.r.lock:
 	case <-c.done:
 		return c.ended()
 	}
-	c.r.waiting = waiting
 	c.startWaiting()
-	err := c.alive() // both were ready
+	err := c.alive() // select may have taken the lock of a connection that has ended
 	if err == nil && !c.r.keyed {
 		err = errNoHandshake
 	}
-	if err == nil && c.w.holding.Load() {
-		c.r.notify()
-		_ = c.sendHeld() // whatever becomes of it, what the server has left is read
+	if err == nil && c.w.Holding() {
+		c.r.Notify()
+		_ = c.Flush() // after an error too, the server's last packets are read
 		err = c.alive()
 	}
 	if err != nil {
@@ -137,13 +95,29 @@ func (c *Conn) startReading(waiting func()) error {
 
 func (c *Conn) stopReading() {
 	c.stopWaiting()
-	c.r.waiting = nil
 	c.r.lock <- struct{}{}
 }
 
-// Unimplemented tells the server that nobody knows the message which
-// ReadPacket has returned last, as RFC 4253 section 11.4 demands. The caller of
-// ReadPacket calls it, before the next one.
+// next returns the next packet. Until the server has granted access, all that comes is
+// charged to the budgets.
+func (c *Conn) next() ([]byte, error) {
+	p, err := c.r.Next()
+	if err != nil {
+		var violation *packetio.Error
+		if errors.As(err, &violation) {
+			err = &ProtocolError{Detail: violation.Detail}
+		}
+		return nil, err
+	}
+	if !c.authed.Load() {
+		err = c.checkBudget()
+	}
+	return p, err
+}
+
+// Unimplemented tells the server that nobody knows the message of the latest
+// ReadPacket, as RFC 4253 section 11.4 demands. The caller of ReadPacket calls
+// Unimplemented, before the next ReadPacket.
 func (c *Conn) Unimplemented() error {
 	if err := c.alive(); err != nil {
 		return err
@@ -154,12 +128,12 @@ func (c *Conn) Unimplemented() error {
 	return nil
 }
 
-// dispatch deals with a packet outside a key exchange, and tells whether it
+// dispatch deals with a packet outside a key exchange, and reports whether the packet
 // was the transport's. The message number is the layer.
 func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 	n := p[0]
 	if n < msgUpperFirst || n > msgUpperLast {
-		c.r.notify() // the answer may have to wait for room
+		c.r.Notify() // the answer may have to wait for room
 	}
 	if n != msgKexInit {
 		c.checkReadUsage()
@@ -168,12 +142,11 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 	case msgDisconnect:
 		return true, parseDisconnect(p)
 	case msgIgnore, msgDebug, msgUnimplemented, msgPong:
-		// What the server leaves unimplemented is a request of the layers
-		// above, and those count the replies that they get.
+		// UNIMPLEMENTED is dropped: the layers above notice a missing reply by their count.
 		return true, nil
 	}
 	if c.r.extInfos > 1 && !c.authed.Load() && n != msgAuthSuccess {
-		// RFC 8308 section 2.4: the second one stands right before the success.
+		// RFC 8308 section 2.4: the second EXT_INFO stands right before the success.
 		return true, protocolErrorf("message %d between the second EXT_INFO and the success of authentication", n)
 	}
 	switch {
@@ -190,12 +163,12 @@ func (c *Conn) dispatch(p []byte) (mine bool, err error) {
 	case n >= msgNewKeys && n <= msgKexLast:
 		return true, protocolErrorf("message %d outside a key exchange", n)
 	default:
-		return true, c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.r.seq - 1}))
+		return true, c.owe(ssh.Marshal(&unimplementedMsg{Seq: c.r.Sequence()}))
 	}
 }
 
-// checkUpper refuses messages of the layers above while the service that they
-// would belong to is not accepted.
+// checkUpper refuses messages of the layers above until the server has accepted their
+// service.
 func (c *Conn) checkUpper(n byte) error {
 	if n == msgAuthSuccess {
 		c.authed.Store(true)
@@ -207,8 +180,4 @@ func (c *Conn) checkUpper(n byte) error {
 		return protocolErrorf("message %d before the service %q was accepted", n, c.service)
 	}
 	return nil
-}
-
-func be32(b []byte) uint32 {
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }

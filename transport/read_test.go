@@ -5,15 +5,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// What has come together is returned without a notification, and before a wait
-// there is one: the peer goes on only after it.
+// Packets that have come together are returned without a notification. Before a wait
+// there is a notification, and the peer goes on only then.
 func TestReaderIsNotifiedBeforeItWaits(t *testing.T) {
 	ready, told := make(chan struct{}), make(chan struct{})
-	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+	c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 		<-ready
 		p.SendRaw(append(append(p.Seal([]byte{90, 1}), p.Seal([]byte{90, 2})...), p.Seal([]byte{90, 3})...))
 		<-told
@@ -23,18 +23,41 @@ func TestReaderIsNotifiedBeforeItWaits(t *testing.T) {
 	close(ready)
 	_, err := c.ReadPacket()
 	require.NoError(t, err)
+	c.NotifyWait(func() { t.Error("notified of a wait for what is there") })
 	for i := byte(2); i <= 3; i++ {
-		p, err := c.ReadPacketNotify(func() { t.Error("notified of a wait for what is there") })
+		p, err := c.ReadPacket()
 		require.NoError(t, err)
 		require.Equal(t, []byte{90, i}, p)
 	}
 	times := 0
-	p, err := c.ReadPacketNotify(func() {
+	c.NotifyWait(func() {
 		if times++; times == 1 {
 			close(told)
 		}
 	})
+	p, err := c.ReadPacket()
 	require.NoError(t, err)
 	require.Equal(t, []byte{90, 4}, p)
 	require.NotZero(t, times)
+
+	seen := times
+	c.NotifyWait(nil)
+	require.NoError(t, c.Close())
+	_, err = c.ReadPacket()
+	require.Error(t, err)
+	require.Equal(t, seen, times)
+}
+
+// An append to a packet does not overwrite the next packet.
+func TestReturnedPacketHasNoRoomBehindIt(t *testing.T) {
+	c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
+		p.SendRaw(append(p.Seal([]byte{90, 1}), p.Seal([]byte{90, 2})...))
+		p.Drain()
+	})
+	p, err := c.ReadPacket()
+	require.NoError(t, err)
+	_ = append(p, make([]byte, 100)...)
+	p, err = c.ReadPacket()
+	require.NoError(t, err)
+	require.Equal(t, []byte{90, 2}, p)
 }

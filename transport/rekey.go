@@ -5,94 +5,105 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/transport/internal/packetio"
 )
 
-// Rekey starts a key re-exchange, unless one is under way, the first one too.
-// It returns once our KEXINIT was sent; the exchange ends in ReadPacket, and
-// until then WritePacket waits. So it is not for a time when one goroutine
-// writes and reads in turn, as in authentication. If the exchange takes longer
-// than Config.HandshakeTimeout the connection ends with a [*BudgetError].
+// askKeyPackets is how many packets a key protects before we ask for another,
+// whatever the config says: half of the 2^32 that RFC 4344 section 3.1 allows.
+const askKeyPackets = 1 << 31
+
+// Rekey starts a key re-exchange, unless an exchange is under way, the first included.
+// Rekey returns once our KEXINIT was sent. The exchange ends in ReadPacket, and until
+// then WritePacket waits: do not call Rekey while a single goroutine writes and reads
+// in turn, as in authentication. An exchange that takes longer than
+// Config.HandshakeTimeout ends the connection with a [*BudgetError].
 func (c *Conn) Rekey() (err error) {
 	if err := c.lockWriter(); err != nil {
 		return err
 	}
 	defer func() { err = c.unlockWriter(err) }()
-	// Without waiting for its end: of many who ask at once, each would start
-	// another one.
+	// Nobody waits for the end of the other exchange: of many callers at once, each
+	// would start another.
 	if c.w.exchange != nil || c.exchanging() {
 		return nil
 	}
 	return c.startExchange()
 }
 
-// spent tells whether a key has done its share.
-func (c *Config) spent(u usage) bool {
-	return c.RekeyBytes > 0 && u.bytes >= c.RekeyBytes ||
-		c.RekeyPackets > 0 && u.packets >= c.RekeyPackets ||
-		u.packets >= askKeyPackets
+// spent reports whether a key has reached a bound of the Config, or askKeyPackets.
+func (c *Config) spent(u packetio.Usage) bool {
+	return c.RekeyBytes > 0 && u.Bytes >= c.RekeyBytes ||
+		c.RekeyPackets > 0 && u.Packets >= c.RekeyPackets ||
+		u.Packets >= askKeyPackets
 }
 
-// aged tells whether keys of that time are too old.
+// aged reports whether keys of that time are older than RekeyInterval.
 func (c *Config) aged(since time.Time) bool {
 	return c.RekeyInterval > 0 && time.Since(since) >= c.RekeyInterval
 }
 
-// due tells whether the keys for sending have done their share, and new ones can
-// be asked for. The write lock is held.
+// due reports whether the keys for sending are spent or too old, and new keys can be
+// asked for. The write lock is held.
 func (c *Conn) due() bool {
-	return (c.config.spent(c.w.usage) || c.config.aged(c.w.since)) && c.mayExchange()
+	return (c.config.spent(c.w.KeyUsage()) || c.config.aged(c.w.since)) && c.mayExchange()
 }
 
-// checkReadUsage asks for new keys when the server has used its key enough.
-// Another goroutine starts the exchange: a reader that writes could wait for a
-// peer that waits for the reader.
+// checkReadUsage asks for new keys when the server has used its key enough. Another
+// goroutine starts the exchange: a reader that writes could wait for a peer that waits
+// for the reader.
 func (c *Conn) checkReadUsage() {
-	if !c.r.rekeyAsked && c.config.spent(c.r.usage) && c.authed.Load() {
+	if !c.r.rekeyAsked && c.config.spent(c.r.KeyUsage()) && c.authed.Load() {
 		c.r.rekeyAsked = true
 		go func() { _ = c.Rekey() }() // its error has ended the connection, and others see it
 	}
 }
 
-// mayExchange tells whether new keys can be asked for without being told to.
-// Like OpenSSH we leave authentication alone: one goroutine writes and reads
-// there in turn, and a write that waits for an exchange would wait for itself.
+// mayExchange reports whether we can start an exchange of our own accord. Like OpenSSH
+// we leave authentication alone: a single goroutine writes and reads there in turn,
+// and would wait in a write for an exchange that only its read could end.
 func (c *Conn) mayExchange() bool { return c.authed.Load() && !c.exchanging() }
 
-// exchanging tells whether an exchange is under way, in either direction: the
-// first one too, of which the server's NEWKEYS may come late. The next one may
-// not begin before.
+// exchanging reports whether an exchange is under way, in either direction. The
+// server's NEWKEYS may come late, and the next exchange must not begin before.
 func (c *Conn) exchanging() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rekeying != nil || c.state.Exchanges == 0
 }
 
-// startExchange sends our KEXINIT of a re-exchange. The write lock is held, and
-// given to data again only after our NEWKEYS.
+// startExchange sends our KEXINIT of a re-exchange. The write lock is held, and no
+// data is sent until our NEWKEYS.
 func (c *Conn) startExchange() error {
 	init := ssh.Marshal(c.makeKexInit())
 	c.w.exchange = &outgoingExchange{init: init, over: make(chan struct{})}
+	c.mu.Lock()
+	c.rekeying = c.exchangeClock()
+	c.mu.Unlock()
+	c.owed.wake()
+	if err := c.alive(); err != nil { // fail may have come before this clock
+		c.endExchange()
+		return err
+	}
+	if err := c.w.Seal(init); err != nil {
+		return err
+	}
+	return c.w.Flush()
+}
+
+// exchangeClock returns a timer that ends the connection when a re-exchange takes
+// too long.
+func (c *Conn) exchangeClock() *time.Timer {
 	timeout := c.config.HandshakeTimeout
 	if timeout < 0 {
 		timeout = 1<<63 - 1
 	}
-	c.mu.Lock()
-	c.rekeying = time.AfterFunc(timeout, func() {
+	return time.AfterFunc(timeout, func() {
 		c.fail(&BudgetError{Stage: "key re-exchange", Field: "HandshakeTimeout", Limit: timeout.String()})
 	})
-	c.mu.Unlock()
-	c.owed.wake()
-	if err := c.alive(); err != nil { // the end may not have seen that clock
-		c.endExchange()
-		return err
-	}
-	if err := c.w.seal(init, nil); err != nil {
-		return err
-	}
-	return c.w.flush()
 }
 
-// countExchange ends an exchange that is done, both NEWKEYS included.
+// countExchange ends an exchange after both NEWKEYS.
 func (c *Conn) countExchange() {
 	c.mu.Lock()
 	c.state.Exchanges++
@@ -100,7 +111,7 @@ func (c *Conn) countExchange() {
 	c.endExchange()
 }
 
-// endExchange stops the clock of the re-exchange, if there is one.
+// endExchange stops the clock of the re-exchange, if a re-exchange is under way.
 func (c *Conn) endExchange() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,14 +121,16 @@ func (c *Conn) endExchange() {
 	}
 }
 
-// reexchange answers the server's KEXINIT: the first half of an exchange that
-// the server wants, or the second half of one that we have begun.
+// reexchange answers the server's KEXINIT: the first half of the server's exchange, or
+// the second half of ours.
 func (c *Conn) reexchange(serverInit []byte) error {
+	// Our KEXINIT may have to wait for a write that the server does not take.
+	defer c.exchangeClock().Stop()
 	return c.exchange(context.Background(), serverInit)
 }
 
-// ourKexInit returns the payload of our KEXINIT, sending it if that was not
-// done before the server's came.
+// ourKexInit returns the payload of our KEXINIT, and sends our KEXINIT unless it left
+// before the server's came.
 func (c *Conn) ourKexInit() (init []byte, err error) {
 	if err := c.lockWriter(); err != nil {
 		return nil, err

@@ -18,18 +18,20 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// converse sends packets from several goroutines to a server that sends each
-// one back, while keys are exchanged, and checks that all came back whole and
-// in order.
+// converse sends packets from several goroutines to a server that sends each back, while
+// keys are exchanged, and checks that all come back whole and in order.
 func converse(t *testing.T, c *transport.Conn, writers, each int) {
 	t.Helper()
 	packet := func(w, n int) []byte {
 		seed := sha256.Sum256([]byte{byte(w), byte(n), byte(n >> 8)})
 		data := bytes.Repeat(seed[:], n*13%300+1)
-		return ssh.Marshal(&globalRequestMsg{"echo@example.com", true, append([]byte{byte(w), byte(n), byte(n >> 8)}, data...)})
+		return ssh.Marshal(&wire.GlobalRequestMsg{
+			Name: "echo@example.com", WantReply: true, Payload: append([]byte{byte(w), byte(n), byte(n >> 8)}, data...),
+		})
 	}
 	var group sync.WaitGroup
 	for w := range writers {
@@ -51,15 +53,15 @@ func converse(t *testing.T, c *transport.Conn, writers, each int) {
 		}
 		require.Equal(t, byte(81), p[0])
 		w := int(p[1])
-		var sent globalRequestMsg
+		var sent wire.GlobalRequestMsg
 		require.NoError(t, ssh.Unmarshal(packet(w, next[w]), &sent))
-		require.Equal(t, sent.Data, append([]byte(nil), p[1:]...))
+		require.Equal(t, sent.Payload, append([]byte(nil), p[1:]...))
 		next[w]++
 	}
 	group.Wait()
 }
 
-// K20: whoever asks for new keys, and however often, the data are whole.
+// K20: data stay whole while either side asks for new keys, however often.
 func TestReexchangeUnderLoad(t *testing.T) {
 	for name, test := range map[string]struct {
 		config    transport.Config
@@ -108,7 +110,7 @@ func TestReexchangeUnderLoad(t *testing.T) {
 				converse(t, c, 4, 20)
 			}
 			close(stop)
-			if test.rekey { // an exchange may be under way, which only a reader ends
+			if test.rekey { // only a reader ends the exchange that may be under way
 				require.NoError(t, c.Close())
 			}
 			group.Wait()
@@ -131,7 +133,7 @@ func TestReexchangeByAge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := connected(t, transport.Config{RekeyInterval: test.interval}, nil, func(p *sshtest.Peer) {
+				c := connected(t, transport.Config{RekeyInterval: test.interval}, nil, func(p *wire.Peer) {
 					p.Send([]byte{52})
 					p.Receive(80)
 					if test.exchanges > 1 {
@@ -154,15 +156,15 @@ func TestReexchangeByAge(t *testing.T) {
 	}
 }
 
-// Nothing is asked for before authentication, where one goroutine writes and
-// reads in turn.
+// No keys are asked for before authentication, where a single goroutine writes and reads
+// in turn.
 func TestNoReexchangeBeforeAuthentication(t *testing.T) {
-	c := connected(t, transport.Config{RekeyPackets: 1}, nil, func(p *sshtest.Peer) {
+	c := connected(t, transport.Config{RekeyPackets: 1}, nil, func(p *wire.Peer) {
 		for range 5 {
 			p.Send(p.Receive(60))
 		}
 		p.Send([]byte{52})
-		p.Exchange() // that of the limit, which was passed long ago
+		p.Exchange() // due since the limit was passed
 		p.Send([]byte{80})
 		p.Drain()
 	})
@@ -180,7 +182,7 @@ func TestNoReexchangeBeforeAuthentication(t *testing.T) {
 
 // Asking twice is asking once.
 func TestRekeyWhileAnExchangeIsUnderWay(t *testing.T) {
-	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+	c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 		p.Exchange()
 		p.Send([]byte{80})
 		p.Drain()
@@ -196,14 +198,14 @@ func TestRekeyWhileAnExchangeIsUnderWay(t *testing.T) {
 	require.Equal(t, 2, c.State().Exchanges)
 }
 
-// K21: an exchange that never ends, whoever began it. Writers wait, memory is
-// bounded, and the timeout ends it.
+// K21: an exchange of either side that never ends. Writers wait, memory is bounded, and
+// the timeout ends the connection.
 func TestReexchangeThatNeverEnds(t *testing.T) {
-	for name, begin := range map[string]func(c *transport.Conn, p *sshtest.Peer){
-		"begun by the server": func(_ *transport.Conn, p *sshtest.Peer) { p.SendKexInit(); p.Drain() },
-		"begun by us":         func(c *transport.Conn, p *sshtest.Peer) { _ = c.Rekey(); p.Drain() },
-		"no NEWKEYS":          func(_ *transport.Conn, p *sshtest.Peer) { p.Instead(21, ignore); p.Exchange(); p.Drain() },
-		"ignores for ever": func(_ *transport.Conn, p *sshtest.Peer) {
+	for name, begin := range map[string]func(c *transport.Conn, p *wire.Peer){
+		"begun by the server": func(_ *transport.Conn, p *wire.Peer) { p.SendKexInit(); p.Drain() },
+		"begun by us":         func(c *transport.Conn, p *wire.Peer) { _ = c.Rekey(); p.Drain() },
+		"no NEWKEYS":          func(_ *transport.Conn, p *wire.Peer) { p.Instead(21, ignore); p.Exchange(); p.Drain() },
+		"ignores for ever": func(_ *transport.Conn, p *wire.Peer) {
 			p.SendKexInit()
 			go p.Drain()
 			dripForever(p, p.Seal(ignore))
@@ -212,7 +214,7 @@ func TestReexchangeThatNeverEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ready := make(chan *transport.Conn, 1)
-				c := connected(t, transport.Config{HandshakeTimeout: 30 * time.Second}, nil, func(p *sshtest.Peer) {
+				c := connected(t, transport.Config{HandshakeTimeout: 30 * time.Second}, nil, func(p *wire.Peer) {
 					begin(<-ready, p)
 				})
 				start := time.Now()
@@ -247,36 +249,9 @@ func TestReexchangeThatNeverEnds(t *testing.T) {
 	}
 }
 
-// K2 and K3 in a re-exchange: nothing of the layers above, and no second one.
-func TestMessageThatIsOutOfPlaceInAReexchange(t *testing.T) {
-	init := kexInit(curve)
-	for name, message := range misplaced {
-		t.Run(name, func(t *testing.T) { misplace(t, message) })
-	}
-	t.Run("K4 KEXINIT", func(t *testing.T) { misplace(t, init) })
-	t.Run("K24 NEWKEYS", func(t *testing.T) { misplace(t, []byte{21}) })
-}
-
-func misplace(t *testing.T, message []byte) {
-	for _, put := range []func(p *sshtest.Peer){
-		func(p *sshtest.Peer) { p.After(20, message) },
-		func(p *sshtest.Peer) { p.Before(31, message) },
-		func(p *sshtest.Peer) { p.After(31, message, message) },
-	} {
-		c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
-			put(p)
-			p.Exchange()
-			p.Drain()
-		})
-		_, err := c.ReadPacket()
-		require.ErrorAs(t, err, new(*transport.ProtocolError))
-		requireEnded(t, c, err)
-	}
-}
-
-// What the server sent before it saw our KEXINIT is delivered in between.
+// Packets that cross our KEXINIT are delivered in between.
 func TestDataThatCrossesOurKexInit(t *testing.T) {
-	c := connected(t, transport.Config{}, nil, func(p *sshtest.Peer) {
+	c := connected(t, transport.Config{}, nil, func(p *wire.Peer) {
 		p.Receive(20) // and not answered yet
 		for n := range uint32(1000) {
 			p.Send(binary.BigEndian.AppendUint32([]byte{94}, n))
@@ -292,13 +267,13 @@ func TestDataThatCrossesOurKexInit(t *testing.T) {
 	}
 }
 
-// Until the server's NEWKEYS has come, the first exchange is not over, and
-// another one may not begin.
+// Until the server's NEWKEYS has come, the first exchange is not over, and no other may
+// begin.
 func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan bool)
-		c := client(t, transport.Config{}, func(p *sshtest.Peer) {
-			p.KexReply = func(m *sshtest.KexECDHReplyMsg) {
+		c := client(t, transport.Config{}, func(p *wire.Peer) {
+			p.KexReply = func(m *wire.KexECDHReplyMsg) {
 				p.Send(m)
 				<-release
 				runtime.Goexit()
@@ -316,12 +291,12 @@ func TestRekeyBeforeTheEndOfTheHandshake(t *testing.T) {
 	})
 }
 
-// Answers cannot be sent in an exchange of ours, so the reader may not wait for
-// that: what the server asked before it saw our KEXINIT is answered behind it.
+// Answers cannot be sent in an exchange of ours, so the reader must not wait for room:
+// pings that cross our KEXINIT are answered behind the exchange.
 func TestPingsThatCrossOurKexInit(t *testing.T) {
 	large := text(192, strings.Repeat("p", 30000))
-	authenticated := func(t *testing.T, run func(p *sshtest.Peer)) *transport.Conn {
-		c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *sshtest.Peer) {
+	authenticated := func(t *testing.T, run func(p *wire.Peer)) *transport.Conn {
+		c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *wire.Peer) {
 			p.Send([]byte{52})
 			p.ReceiveKexInit()
 			run(p)
@@ -333,7 +308,7 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	}
 	t.Run("some", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := authenticated(t, func(p *sshtest.Peer) {
+			c := authenticated(t, func(p *wire.Peer) {
 				p.Send(each(slices.Repeat([][]byte{large}, 10))...)
 				p.SendKexInit()
 				p.FinishKex()
@@ -350,7 +325,7 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	})
 	t.Run("too many", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := authenticated(t, func(p *sshtest.Peer) {
+			c := authenticated(t, func(p *wire.Peer) {
 				p.Send(each(slices.Repeat([][]byte{large}, 100))...)
 				p.Drain()
 			})
@@ -362,7 +337,7 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 	t.Run("the exchange begins while the reader waits", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ask, listen := make(chan bool), make(chan bool)
-			c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *sshtest.Peer) {
+			c := connected(t, transport.Config{HandshakeTimeout: -1}, nil, func(p *wire.Peer) {
 				p.Send([]byte{52})
 				<-ask
 				p.Send(each(slices.Repeat([][]byte{large}, 6))...)
@@ -373,8 +348,8 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 			})
 			_, err := c.ReadPacket()
 			require.NoError(t, err)
-			// A writer waits for the server, behind it Rekey, behind that the
-			// answers, and for those the reader.
+			// A writer waits for the server, Rekey for the writer, the answers for
+			// Rekey, and the reader for the answers.
 			write := make(chan error, 1)
 			go func() { write <- c.WritePacket(append([]byte{80}, make([]byte, 200000)...)) }()
 			synctest.Wait()
@@ -391,5 +366,66 @@ func TestPingsThatCrossOurKexInit(t *testing.T) {
 			require.NoError(t, <-rekey)
 			require.NoError(t, <-read)
 		})
+	})
+}
+
+// distant returns a client, after its handshake, of a server that plays the
+// script behind a link.
+func distant(t *testing.T, tc *transport.Config, script func(p *wire.Peer)) *transport.Conn {
+	t.Helper()
+	s := sshtest.Scripted(t, func(p *wire.Peer) {
+		p.Handshake()
+		script(p)
+	})
+	nc, err := s.DialContext(t.Context(), "tcp", s.Addr)
+	require.NoError(t, err)
+	tc.HostKey = transport.FixedHostKey(s.HostKey)
+	c := transport.Client((&sshtest.Link{RTT: 100 * time.Millisecond}).Conn(nc), tc)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.Handshake(t.Context()))
+	return c
+}
+
+// Many callers of Rekey at once all get the same keys.
+func TestManyAskForNewKeysAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := distant(t, &transport.Config{}, func(p *wire.Peer) {
+			for {
+				p.Receive()
+			}
+		})
+		go func() { _, _ = c.ReadPacket() }()
+		for wave := range 5 {
+			var group sync.WaitGroup
+			for n := range 100 {
+				group.Go(func() {
+					<-time.After(time.Duration(n) * time.Millisecond) // some during the exchange
+					_ = c.Rekey()
+				})
+			}
+			group.Wait()
+			time.Sleep(time.Second)
+			require.Equal(t, 2+wave, c.State().Exchanges)
+		}
+		require.NoError(t, c.Close())
+	})
+}
+
+// Both sides ask in the same flight, and exchange keys once.
+func TestBothAskForNewKeysInOneFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask := make(chan bool)
+		c := distant(t, &transport.Config{}, func(p *wire.Peer) {
+			<-ask
+			p.Exchange()
+			p.Send([]byte{80})
+			p.Drain()
+		})
+		ask <- true
+		require.NoError(t, c.Rekey())
+		_, err := c.ReadPacket()
+		require.NoError(t, err)
+		require.Equal(t, 2, c.State().Exchanges)
+		require.NoError(t, c.Close())
 	})
 }

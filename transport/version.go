@@ -6,27 +6,27 @@ import (
 	"unicode"
 )
 
-// Bounds of RFC 4253 section 4.2 and, for the lines before the version, of
-// OpenSSH's client.
+// Bounds of RFC 4253 section 4.2 and, for the lines before the version, of OpenSSH's
+// client.
 const (
 	maxVersion      = 255  // with CR LF
 	maxPreambleLine = 8192 // bytes, with the line end
 	maxPreamble     = 1024 // lines
 )
 
-// readVersion reads up to and with the server's identification string, and
-// returns it without its line end. Lines in front of it are for people, who
-// will only want to see them when no version follows.
+// readVersion reads the server's identification string, and returns the string without
+// its line end. Lines in front are for people; an error shows the last line, in case
+// no version follows.
 func (c *Conn) readVersion() (string, error) {
 	var last string
 	for range maxPreamble {
-		line, err := c.r.readLine(maxPreambleLine)
+		line, err := c.readLine()
 		if err == nil {
 			err = c.checkBudget()
 		}
 		if err != nil {
 			if last != "" {
-				err = fmt.Errorf("%w (it said %q)", err, last)
+				err = fmt.Errorf("%w (the server said %q)", err, last)
 			}
 			return "", err
 		}
@@ -38,16 +38,16 @@ func (c *Conn) readVersion() (string, error) {
 	return "", protocolErrorf("no SSH version in %d lines; the last is %q", maxPreamble, last)
 }
 
-// parseVersion checks a line that starts with "SSH-". A lone LF at its end is
-// accepted, as all clients do, because many servers send it.
+// parseVersion checks a line that starts with "SSH-". A lone LF at the end is
+// accepted, as in all clients, because many servers send a lone LF.
 func parseVersion(line string) (string, error) {
 	v := strings.TrimSuffix(line, "\n")
 	v = strings.TrimSuffix(v, "\r")
 	if len(line) > maxVersion {
 		return "", protocolErrorf("version string longer than %d bytes: %q", maxVersion, clip(v))
 	}
-	// Programs show and log it. US-ASCII, which RFC 4253 section 4.2 has it in,
-	// is more than is asked for: some servers are proud of their name.
+	// Programs show and log the version. RFC 4253 section 4.2 demands US-ASCII, but
+	// some servers have names with other letters.
 	if strings.ContainsFunc(v, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
 		return "", protocolErrorf("control character in the version %q", v)
 	}
@@ -60,24 +60,17 @@ func parseVersion(line string) (string, error) {
 	return "", protocolErrorf("unsupported version %q", v)
 }
 
-// readLine returns the next line with its end.
-func (r *readHalf) readLine(most int) (string, error) {
-	for n := 1; ; n++ {
-		if n > most {
-			return "", protocolErrorf("line of more than %d bytes before the version: %q", most, clip(string(r.buf[r.start:r.start+most])))
-		}
-		b, err := r.peek(n)
-		if err != nil {
-			partial := string(r.buf[r.start:r.end])
-			if partial != "" {
-				err = fmt.Errorf("%w (it said %q)", err, clip(partial))
-			}
-			return "", err
-		}
-		if b[n-1] == '\n' {
-			r.start += n
-			r.total.bytes += int64(n)
-			return string(b), nil
-		}
+// readLine returns the next line with its end. An error shows the line as far as it
+// has come.
+func (c *Conn) readLine() (string, error) {
+	line, err := c.r.Line(maxPreambleLine)
+	switch {
+	case err != nil && line != "":
+		return "", fmt.Errorf("%w (the server said %q)", err, clip(line))
+	case err != nil:
+		return "", err
+	case !strings.HasSuffix(line, "\n"):
+		return "", protocolErrorf("line of more than %d bytes before the version: %q", maxPreambleLine, clip(line))
 	}
+	return line, nil
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// V3 and V5: what is accepted.
+// V3 and V5: accepted versions.
 func TestVersionsThatAreAccepted(t *testing.T) {
 	for name, test := range map[string]struct{ greeting, version string }{
 		"with a comment":      {"SSH-2.0-x y z\r\n", "SSH-2.0-x y z"},
@@ -28,13 +29,13 @@ func TestVersionsThatAreAccepted(t *testing.T) {
 		"hyphens in software": {"SSH-2.0-a-b-c\r\n", "SSH-2.0-a-b-c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connected(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = test.greeting }, drain)
+			c := connected(t, transport.Config{}, func(p *wire.Peer) { p.Version = test.greeting }, drain)
 			require.Equal(t, test.version, c.State().ServerVersion)
 		})
 	}
 }
 
-// V3, V4 and V5: what is refused, and what the error says of it.
+// V3, V4 and V5: refused versions, and the text of the error.
 func TestVersionsThatAreRefused(t *testing.T) {
 	for name, test := range map[string]struct{ greeting, says string }{
 		"V5 NUL":                 {"SSH-2.0-x\x00y\r\n", `"SSH-2.0-x\x00y"`},
@@ -56,7 +57,7 @@ func TestVersionsThatAreRefused(t *testing.T) {
 		"V4 HTTP":                {strings.Repeat("HTTP/1.1 400 Bad Request\r\n", 1024), `"HTTP/1.1 400 Bad Request\r\n"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := refused(t, transport.Config{}, func(p *sshtest.Peer) { p.Version = test.greeting })
+			err := refused(t, transport.Config{}, func(p *wire.Peer) { p.Version = test.greeting })
 			require.ErrorAs(t, err, new(*transport.ProtocolError))
 			require.ErrorContains(t, err, test.says)
 			require.Less(t, len(err.Error()), 1200)
@@ -74,14 +75,14 @@ func TestServerThatTurnsUsAway(t *testing.T) {
 		"\x15\x03\x01\x00\x02\x02\x28", // a TLS alert
 	} {
 		t.Run(words, func(t *testing.T) {
-			c := client(t, transport.Config{}, func(p *sshtest.Peer) {
+			c := client(t, transport.Config{}, func(p *wire.Peer) {
 				p.ReceiveVersion()
 				p.SendRaw([]byte(words))
 			})
 			err := c.Handshake(t.Context())
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			require.ErrorContains(t, err, "transport: version exchange: server closed the connection")
-			require.Contains(t, err.Error(), "it said")
+			require.Contains(t, err.Error(), "the server said")
 			require.NotContains(t, err.Error(), "\x1b")
 			requireEnded(t, c, err)
 		})
@@ -112,7 +113,7 @@ func TestServerThatHangsUpInTheHandshake(t *testing.T) {
 		near, far := sshtest.Pipe()
 		over := make(chan *cutter, 1)
 		cut := &cutter{Conn: far, left: left}
-		s := scripted(t, func(p *sshtest.Peer) {
+		s := scripted(t, func(p *wire.Peer) {
 			defer func() { over <- cut }()
 			p.Handshake()
 		})

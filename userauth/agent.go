@@ -6,15 +6,17 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
 // maxAgentKeys bounds the keys that are taken from an agent.
 const maxAgentKeys = 2048
 
-// Agent offers the keys that a has, in its order, as [PublicKeys] does. The
-// agent is asked for them when it is its turn. One that is nil, fails or has no
-// keys is passed over. Package identity has more for the agent of an operating
-// system: the choice of keys, and sessions that it is bound to.
+// Agent offers the keys of a, in the agent's order, as [PublicKeys] does. The
+// agent is asked for the keys when the method has its turn. An agent that is nil,
+// fails or has no keys is passed over. Package identity has more for the agent
+// of an operating system: the choice of keys, and the binding to a session.
 //
 // When the context of the login ends, the login does not wait for the agent; a
 // goroutine does, until the agent answers or is closed.
@@ -26,7 +28,7 @@ func Agent(a agent.Agent) Method {
 		signers, err := await(ctx, a.Signers)
 		switch {
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return nil, ctxerr.Of(ctx)
 		case err != nil:
 			return nil, fmt.Errorf("%w: the agent failed: %w", ErrSkip, err)
 		case len(signers) == 0:
@@ -36,9 +38,9 @@ func Agent(a agent.Agent) Method {
 	})
 }
 
-// await returns what f returns, or ctx's error when ctx ends first. In that case
-// the goroutine that runs f is left behind until f returns: neither an agent nor
-// a signer can be told to stop.
+// await returns the results of f, or ctx's error when ctx ends first. The
+// goroutine that runs f is then left behind until f returns, because neither an
+// agent nor a signer can be told to stop.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -54,6 +56,6 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-ctx.Done():
 		var zero T
-		return zero, ctx.Err()
+		return zero, ctxerr.Of(ctx)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// brokenAgent is an agent whose Signers one sets oneself.
+// brokenAgent is an agent with a Signers of the test.
 type brokenAgent struct {
 	agent.Agent
 	signers func() ([]ssh.Signer, error)
@@ -28,7 +28,7 @@ type brokenAgent struct {
 
 func (a brokenAgent) Signers() ([]ssh.Signer, error) { return a.signers() }
 
-// dialAgent serves a over a pipe, so that the agent's protocol is in between.
+// dialAgent serves an agent's side of a pipe, and returns a client.
 func dialAgent(t *testing.T, serve func(io.ReadWriter) error) agent.ExtendedAgent {
 	client, server := net.Pipe()
 	done := make(chan struct{})
@@ -41,7 +41,7 @@ func dialAgent(t *testing.T, serve func(io.ReadWriter) error) agent.ExtendedAgen
 	return agent.NewClient(client)
 }
 
-// flagKeeper is a keyring that remembers the flags it was asked to sign with.
+// flagKeeper is a keyring that records the flags of signatures.
 type flagKeeper struct {
 	agent.ExtendedAgent
 	flags []agent.SignatureFlags
@@ -52,7 +52,7 @@ func (k *flagKeeper) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.S
 	return k.ExtendedAgent.SignWithFlags(key, data, flags)
 }
 
-// A11
+// A11: an agent is asked for SHA-2, with the right flags.
 func TestAgentOverItsProtocol(t *testing.T) {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestAgentOverItsProtocol(t *testing.T) {
 	}
 }
 
-// A14
+// A14: agents that fail, lie or have no keys.
 func TestAgentThatIsNoUseIsPassedOver(t *testing.T) {
 	gone := errors.New("agent is gone")
 	answer := func(packet ...byte) func(t *testing.T) agent.Agent {
@@ -128,7 +128,7 @@ func TestAgentThatIsNoUseIsPassedOver(t *testing.T) {
 	}
 }
 
-// A14
+// A14: the agent dies after the list of keys.
 func TestAgentThatDiesBetweenListAndSignature(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -150,7 +150,7 @@ func TestAgentThatDiesBetweenListAndSignature(t *testing.T) {
 	require.Equal(t, []string{"other@example.com"}, p.methods(t))
 }
 
-// A14
+// A14: the list of keys is bounded.
 func TestAgentWithTooManyKeysIsBounded(t *testing.T) {
 	plain := plainSigner{rsaSigner(t)}
 	signers := make([]ssh.Signer, 5000)
@@ -171,8 +171,8 @@ func TestSecondFactorAfterTheAgent(t *testing.T) {
 	require.NoError(t, authenticate(t, p, userauth.Agent(keyring), userauth.Password("sesame")))
 }
 
-// A12: a server that cuts the connection after too many keys, and an agent with more
-// than that: the error names those that were tried.
+// A12: an agent has more keys than the server bears. The error names the keys
+// that were tried.
 func TestErrorNamesTheKeysTriedWhenTheServerCutsTheConnection(t *testing.T) {
 	var signers []ssh.Signer
 	for range 20 {
@@ -194,7 +194,7 @@ func TestErrorNamesTheKeysTriedWhenTheServerCutsTheConnection(t *testing.T) {
 	require.Contains(t, after, "and 2 more")
 }
 
-// A14
+// A14: an agent or a signer that hangs.
 func TestContextDoesNotWaitForAnAgentOrASigner(t *testing.T) {
 	for _, stage := range []string{"list", "sign"} {
 		t.Run(stage, func(t *testing.T) {

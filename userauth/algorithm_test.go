@@ -1,6 +1,7 @@
 package userauth_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,15 +11,15 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// withAlgorithms returns an RSA signer that can do these only.
+// withAlgorithms returns an RSA signer limited to the algorithms.
 func withAlgorithms(t testing.TB, algorithms ...string) ssh.Signer {
 	s, err := ssh.NewSignerWithAlgorithms(rsaSigner(t), algorithms)
 	require.NoError(t, err)
 	return s
 }
 
-// sha1Server is a server of RSA before SHA-2, or one that lists what it takes
-// with its first answer.
+// sha1Server is a server of RSA before SHA-2, or a server whose list comes with
+// the first answer.
 func sha1Server(t testing.TB, list string, key ssh.PublicKey) *peer {
 	var p *peer
 	p = newPeer(func(packet []byte) [][]byte {
@@ -38,7 +39,7 @@ func sha1Server(t testing.TB, list string, key ssh.PublicKey) *peer {
 	return p
 }
 
-// A11
+// A11: RSA signs with SHA-1 only on demand.
 func TestSHA1IsUsedOnlyWhereItIsNamedInsecureAndNothingBetterIsTaken(t *testing.T) {
 	for name, tc := range map[string]struct {
 		signer ssh.Signer
@@ -86,8 +87,8 @@ func TestOpenSSHThatTakesSomeAlgorithmsOnly(t *testing.T) {
 		in     bool
 	}{
 		"512": {"rsa-sha2-512", plain, true},
-		// OpenSSH lists all that it knows, not what it is set to take, and its own
-		// client is refused as well.
+		// OpenSSH lists all algorithms it knows, beyond those of its configuration,
+		// and refuses its own client as well.
 		"256":                       {"rsa-sha2-256", plain, false},
 		"256, and the signer can":   {"rsa-sha2-256", only("rsa-sha2-256"), true},
 		"256, and the signer can't": {"rsa-sha2-256", only("rsa-sha2-512"), false},
@@ -118,4 +119,93 @@ func TestOpenSSHThatTakesSomeAlgorithmsOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A11: the algorithm follows server-sig-algs.
+func TestAlgorithmChoice(t *testing.T) {
+	restricted := func(algorithms ...string) ssh.Signer {
+		s, err := ssh.NewSignerWithAlgorithms(rsaSigner(t), algorithms)
+		require.NoError(t, err)
+		return s
+	}
+	for name, tc := range map[string]struct {
+		signer ssh.Signer
+		list   string // "-" when the server sends none
+		want   string // "" when the key is passed over
+	}{
+		"no list":                       {rsaSigner(t), "-", "rsa-sha2-512"},
+		"both":                          {rsaSigner(t), "ssh-rsa,rsa-sha2-256,rsa-sha2-512", "rsa-sha2-512"},
+		"256 only":                      {rsaSigner(t), "ssh-ed25519,rsa-sha2-256", "rsa-sha2-256"},
+		"SHA-1 only":                    {rsaSigner(t), "ssh-rsa", "rsa-sha2-512"},
+		"none of ours":                  {rsaSigner(t), "ssh-ed25519", "rsa-sha2-512"},
+		"empty list":                    {rsaSigner(t), "", "rsa-sha2-512"},
+		"NUL in the list":               {rsaSigner(t), "rsa-sha2-256\x00,rsa-sha2-256", "rsa-sha2-256"},
+		"signer can 256":                {restricted("rsa-sha2-256"), "rsa-sha2-512,rsa-sha2-256", "rsa-sha2-256"},
+		"signer can 256, none listed":   {restricted("rsa-sha2-256"), "-", "rsa-sha2-256"},
+		"signer can SHA-1":              {restricted("ssh-rsa"), "ssh-rsa", ""},
+		"plain signer":                  {plainSigner{rsaSigner(t)}, "-", ""},
+		"certificate":                   {certSigner(t, rsaSigner(t)), "-", "rsa-sha2-512-cert-v01@openssh.com"},
+		"certificate, 256 only":         {certSigner(t, rsaSigner(t)), "rsa-sha2-256", "rsa-sha2-256-cert-v01@openssh.com"},
+		"certificate, listed by name":   {certSigner(t, rsaSigner(t)), "rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"},
+		"certificate of a plain signer": {certSigner(t, plainSigner{rsaSigner(t)}), "-", ""},
+		"certificate of a SHA-1 signer": {certSigner(t, restricted("ssh-rsa")), "-", ""},
+		"ed25519":                       {ed25519Signer(t), "rsa-sha2-256,ssh-ed25519", "ssh-ed25519"},
+		"ed25519 not listed":            {ed25519Signer(t), "rsa-sha2-256", "ssh-ed25519"},
+		"ed25519 certificate":           {certSigner(t, ed25519Signer(t)), "ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"},
+		"DSA":                           {fakeSigner{key: fakeKey{"ssh-dss", nil}}, "ssh-dss", ""},
+		"DSA certificate":               {fakeSigner{key: fakeKey{"ssh-dss-cert-v01@openssh.com", nil}}, "-", ""},
+		"type that is not a name":       {fakeSigner{key: fakeKey{"a,b", nil}}, "-", ""},
+		"key too large for a message":   {fakeSigner{key: fakeKey{"big@example.com", make([]byte, 25<<10)}}, "-", ""},
+		"nil signer":                    {nil, "-", ""},
+		"signer without a key":          {fakeSigner{}, "-", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p *peer
+			if tc.want != "" {
+				p = keyServer(t, tc.signer.PublicKey())
+			} else {
+				p = verdicts()
+			}
+			if tc.list != "-" {
+				p.extensions["server-sig-algs"] = []byte(tc.list)
+			}
+			err := authenticate(t, p, userauth.PublicKeys(tc.signer))
+			if tc.want != "" {
+				require.NoError(t, err)
+				require.Equal(t, []string{"sign " + tc.want}, p.keyRequests(t))
+				return
+			}
+			e := requireError(t, err)
+			require.Len(t, e.Tried, 1)
+			require.ErrorIs(t, e.Tried[0].Err, userauth.ErrSkip)
+			require.Empty(t, p.written)
+		})
+	}
+}
+
+// fakeKey is a key of any type.
+type fakeKey struct {
+	typ  string
+	blob []byte
+}
+
+func (k fakeKey) Type() string { return k.typ }
+
+func (k fakeKey) Marshal() []byte { return k.blob }
+
+func (k fakeKey) Verify([]byte, *ssh.Signature) error { return errors.New("not verified") }
+
+func TestListThatArrivesWithTheRefusalIsHeeded(t *testing.T) {
+	signer := rsaSigner(t)
+	var p *peer
+	p = newPeer(func(packet []byte) [][]byte {
+		if len(p.written) == 1 {
+			p.extensions["server-sig-algs"] = []byte("rsa-sha2-256")
+			return [][]byte{failure("publickey")}
+		}
+		requireSignature(t, packet, signer.PublicKey())
+		return [][]byte{success}
+	})
+	require.NoError(t, authenticate(t, p, userauth.PublicKeys(signer)))
+	require.Equal(t, []string{"sign rsa-sha2-512", "sign rsa-sha2-256"}, p.keyRequests(t))
 }

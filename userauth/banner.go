@@ -7,22 +7,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Bounds on text that the server wants a person to see.
+// These bounds limit text from the server.
 const (
-	maxText           = 16 << 10 // bytes of one text
-	maxBanners        = 32       // shown in one login
-	maxBannerBytes    = 64 << 10 // shown in one login
-	maxBannerMessages = 1024     // received in one login, beyond which the server is not talked to
+	maxText           = 16 << 10 // bytes of a text
+	maxBanners        = 32       // shown in a login
+	maxBannerBytes    = 64 << 10 // shown in a login
+	maxBannerMessages = 1024     // received in a login; more are a protocol error
 	maxQuoted         = 200      // bytes of a text inside an error
-	maxReason         = 800      // bytes of an error inside another one: it may quote, and name files
+	maxReason         = 800      // bytes of an error inside another, with quotes and file names
 )
 
-// bannerBudget is how much of a server's banners one login has taken.
+// bannerBudget counts the banners of a login.
 type bannerBudget struct {
 	received, shown, bytes int
 }
 
-// take counts one banner message and returns the text to show, if any.
+// take counts a banner message and returns the text to show, if any.
 func (b *bannerBudget) take(packet []byte) (text string, err error) {
 	if b.received++; b.received > maxBannerMessages {
 		return "", protocolErrorf("more than %d banners", maxBannerMessages)
@@ -44,7 +44,7 @@ func (b *bannerBudget) take(packet []byte) (text string, err error) {
 
 // clean makes a peer's text safe for a terminal: at most limit bytes of UTF-8,
 // without control characters but newline and tab, and without the invisible
-// characters that reorder, hide or break what follows.
+// characters that reorder, hide or break the text behind them.
 func clean(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit]
@@ -55,15 +55,15 @@ func clean(text string, limit int) string {
 		}
 		return r
 	}, text)
-	// What was not UTF-8 has become U+FFFD, three bytes for one.
+	// Each byte outside UTF-8 has become U+FFFD, three bytes.
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "")
 	}
 	return text
 }
 
-// cut shortens a text that is going to be quoted with %q.
-func cut(text string) string {
+// clip shortens a text that will be quoted with %q.
+func clip(text string) string {
 	if len(text) > maxQuoted {
 		return text[:maxQuoted] + "…"
 	}
@@ -73,7 +73,5 @@ func cut(text string) string {
 // oneLine makes a peer's text fit for the single line of an error.
 func oneLine(text string) string { return flat(clean(text, maxQuoted)) }
 
-// reason makes an error fit for the single line of another one.
-func reason(err error) string { return flat(clean(err.Error(), maxReason)) }
-
+// flat replaces line breaks and tabs by spaces.
 func flat(text string) string { return strings.NewReplacer("\n", " ", "\t", " ").Replace(text) }

@@ -2,32 +2,30 @@ package userauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
-// maxChoices is how many methods a Choose may choose in one login.
+// maxChoices bounds the methods that a Choose may choose in one login.
 const maxChoices = 64
 
 // Progress is how far a login has come.
 type Progress struct {
-	// Allowed are the methods that the server said can continue. It is nil
-	// before the first answer: choose None to have one.
+	// Allowed are the methods that can continue by the server's last answer, nil
+	// before the first answer. Choose None to get an answer.
 	Allowed []string
 
-	// Accepted are the names of those that were partial successes.
+	// Accepted are the names of the methods that were partial successes.
 	Accepted []string
 
 	// Tried are all attempts so far, in order.
 	Tried []Attempt
 }
 
-// Choose lets f choose each method, in the light of what the server still
-// allows and what has been tried. It is asked again until the server grants
-// access, and each choice is a fresh start, also of a method that was chosen
-// before: 64 in one login at most. With nil it declines, and the next of the
-// Methods of the [Config] have their turn. An error of f that wraps [ErrSkip]
-// declines as well; any other ends the login.
+// Choose lets f choose each method, by the [Progress] of the login. f is called
+// until the server grants access, 64 times in a login at most. Each choice is a
+// fresh start, also of a method that was chosen before. With nil f declines, and
+// the next method of the [Config] has its turn. An error of f that wraps
+// [ErrSkip] declines as well; any other error ends the login.
 func Choose(f func(ctx context.Context, p Progress) (Method, error)) Method { return choose(f) }
 
 type choose func(ctx context.Context, p Progress) (Method, error)
@@ -56,28 +54,5 @@ func (c choose) Try(ctx context.Context, x *Exchange) (Reply, error) {
 			return reply, err
 		}
 	}
-	return Reply{}, fmt.Errorf("the limit of %d chosen methods", maxChoices)
-}
-
-// Delegate gives another method a turn, with an [Exchange] of its own, and
-// returns how it ended: Failure also where m had nothing to offer or the server
-// does not allow it, which is recorded. An error ends the login.
-func (x *Exchange) Delegate(ctx context.Context, m Method) (Reply, error) {
-	if m == nil || m.Name() == "" {
-		return Reply{}, errors.New("a turn was to be given to a method without a name")
-	}
-	l := x.login
-	other, err := l.newExchange(m)
-	if err != nil {
-		return Reply{}, err
-	}
-	l.chosen = append(l.chosen, other)
-	status, err := l.turns(ctx, other)
-	if err != nil {
-		return Reply{}, err
-	}
-	if !other.recorded {
-		other.Record(Attempt{Err: errNotOffered})
-	}
-	return Reply{Status: status, Allowed: x.Allowed()}, nil
+	return Reply{}, fmt.Errorf("userauth: the limit of %d chosen methods is reached", maxChoices)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // choosing returns a Choose that chooses the methods in turn, then nil, and
-// keeps what it saw.
+// records the Progress at each call.
 func choosing(seen *[]userauth.Progress, methods ...userauth.Method) userauth.Method {
 	return userauth.Choose(func(_ context.Context, p userauth.Progress) (userauth.Method, error) {
 		*seen = append(*seen, p)
@@ -56,7 +56,7 @@ func TestChosenMethodThatTheServerDoesNotAllowIsRecorded(t *testing.T) {
 	p := verdicts(failure("publickey"))
 	e := requireError(t, authenticate(t, p, choosing(&seen, userauth.None(), token("x"))))
 	require.Len(t, p.written, 1)
-	require.Equal(t, []string{"none: refused", "token@example.com: skipped: the server does not offer it"}, results(e))
+	require.Equal(t, []string{"none: refused", "token@example.com: skipped: the server does not allow the method"}, results(e))
 	require.NotErrorIs(t, e, userauth.ErrSkip)
 }
 
@@ -94,11 +94,11 @@ func TestChooseIsBounded(t *testing.T) {
 func TestMethodWithoutANameMakesNoRequests(t *testing.T) {
 	p := verdicts(success, success)
 	e := requireError(t, authenticate(t, p, named(""), other{}))
-	require.ErrorContains(t, e, "a request of a method without a name")
+	require.ErrorContains(t, e, "a method without a name cannot make requests")
 	require.Empty(t, p.written)
 }
 
-// stepwise lets the server's list decide, whatever is in front.
+// The server's list decides the order, not the order of the configuration.
 func TestPartialSuccessOfThreeFactorsInAnyOrder(t *testing.T) {
 	wanted := []string{"publickey", "password", "keyboard-interactive"}
 	for order := range permutations(wanted) {

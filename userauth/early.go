@@ -2,94 +2,93 @@ package userauth
 
 import "fmt"
 
-// Early is what leaves before its turn: packets for the service that starts
-// after authentication, in the same flight as a request that the server may
-// grant. One that does reads them next, and a round trip is saved.
+// Early has packets that leave early: messages for the service that starts after
+// authentication, in the same flight as a request that the server may grant. A
+// server that grants the request reads the packets next, and a round trip is
+// saved. Use Early with servers that are known to bear early packets: behind a
+// refused request, OpenSSH answers each packet with UNIMPLEMENTED and goes on,
+// and dropbear ends the connection.
 //
-// Use it with servers that are known to bear it. Behind a request that is
-// refused, OpenSSH answers each packet with UNIMPLEMENTED and goes on; dropbear
-// ends the connection when it has sent the refusal.
-//
-// An Early serves one call of [Authenticate] and belongs to it until it returns.
+// An Early serves one call of [Authenticate] and belongs to the call until then.
 type Early struct {
-	// Packets, unless nil, is called whenever a request is about to leave that
-	// carries a whole proof, see [Exchange.Prove]. The messages that it returns,
-	// 80 to 127 and any number of them, leave right behind. When it is called
-	// again, what it returned before had no effect.
+	// Packets, unless nil, is called whenever a request with a whole proof is
+	// about to leave, see [Exchange.Prove]. The packets leave right behind the
+	// request: any number of messages from 80 to 127. A second call means that
+	// the packets of the first had no effect.
 	//
-	// After a request that was not granted, the next one goes alone: only its
-	// answer shows that the server has borne what was early, and packets
-	// sent to a server that is about to end the connection would leave a doubt.
+	// The first request after early packets were in vain goes alone: only its
+	// answer shows that the server goes on, and that the outcome of more packets
+	// would not be uncertain.
 	Packets func() [][]byte
 
-	// Fate is set by Authenticate, whatever it returns.
-	Fate Fate
+	// Outcome is set by Authenticate, whatever Authenticate returns.
+	Outcome EarlyOutcome
 }
 
-// Fate is what became of the packets of an [Early].
-type Fate int
+// EarlyOutcome is the effect of the packets of an [Early].
+type EarlyOutcome int
 
 const (
-	// Void: none left, or the server's answers to the requests in front of
-	// them were others than success, so that they had no effect for certain.
-	Void Fate = iota
+	// EarlyNoEffect: no packets left, or no request in front of early packets was
+	// a success. The server has certainly not obeyed the packets.
+	EarlyNoEffect EarlyOutcome = iota
 
-	// Doubtful: the answer to a request with packets behind it never came.
-	// The server may have granted it and obeyed them.
-	Doubtful
+	// EarlyUncertain: the answer to a request with packets behind it never came.
+	// The server may have granted the request and obeyed the packets.
+	EarlyUncertain
 
-	// Fatal: Void, and the conversation broke off before the server answered
-	// anything else. It may be one that ends a connection for them.
-	Fatal
+	// EarlyBrokeOff: the packets had no effect, and the conversation broke off
+	// before the server answered anything else, perhaps because of the packets.
+	EarlyBrokeOff
 
-	// Granted: they stood behind the request that the server granted. It
-	// obeys them if the connection lasts, also when Authenticate has returned
-	// an error because its context ended at the same time.
-	Granted
+	// EarlyGranted: the server granted the request in front of the packets. The
+	// server obeys the packets if the connection lasts, also when Authenticate
+	// returns an error because its context ended meanwhile.
+	EarlyGranted
 )
 
-// String returns a word for messages.
-func (f Fate) String() string {
-	switch f {
-	case Void:
-		return "void"
-	case Doubtful:
-		return "doubtful"
-	case Fatal:
-		return "fatal"
-	case Granted:
+// String returns a word or two for messages.
+func (o EarlyOutcome) String() string {
+	switch o {
+	case EarlyNoEffect:
+		return "no effect"
+	case EarlyUncertain:
+		return "uncertain"
+	case EarlyBrokeOff:
+		return "broke off"
+	case EarlyGranted:
 		return "granted"
 	}
-	return fmt.Sprintf("fate %d", int(f))
+	return fmt.Sprintf("early outcome %d", int(o))
 }
 
-// earlyPackets returns what leaves behind the next request.
+// earlyPackets returns the packets to leave behind the next request.
 func (l *login) earlyPackets() ([][]byte, error) {
 	e := l.config.Early
-	if e == nil || e.Packets == nil || l.wary || l.factors()+1 < l.config.RequireFactors {
+	if e == nil || e.Packets == nil || l.earlyInVain || l.factors()+1 < l.config.RequireFactors {
 		return nil, nil
 	}
 	packets := e.Packets()
 	for _, p := range packets {
 		if len(p) == 0 || p[0] < msgServiceFirst || p[0] > msgServiceLast {
-			return nil, l.fail(fmt.Errorf("early packets may be messages %d to %d only", msgServiceFirst, msgServiceLast))
+			return nil, l.fail(fmt.Errorf("userauth: early packets may be messages %d to %d only", msgServiceFirst, msgServiceLast))
 		}
 	}
 	return packets, nil
 }
 
-// proveEarly sends a request with early packets behind it, which are in doubt
-// until the answer has come.
+// proveEarly sends a request with early packets behind it. The outcome is
+// uncertain until the answer has come.
 func (l *login) proveEarly(request []byte, early [][]byte) (Reply, error) {
 	e := l.config.Early
-	e.Fate = Doubtful
-	reply, err := only(l.flight(1, append([][]byte{request}, early...)...))
+	e.Outcome = EarlyUncertain
+	reply, err := oneReply(l.flight(1, append([][]byte{request}, early...)...))
 	if err != nil {
 		return reply, err
 	}
-	e.Fate, l.wary = Void, true
+	e.Outcome, l.earlyInVain = EarlyNoEffect, true
 	if reply.Status == Success {
-		e.Fate = Granted
+		e.Outcome = EarlyGranted
 	}
 	return reply, nil
 }

@@ -3,6 +3,7 @@ package userauth_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,10 +12,10 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// channelOpen and exec stand for what a one-shot command sends early.
+// channelOpen and exec stand for the early packets of a one-shot command.
 var channelOpen, exec = []byte{90, 'o'}, []byte{98, 'x'}
 
-// early returns two packets to be sent early, and counts how often they were.
+// early returns an Early with two packets, and counts the calls.
 func early(count *int) *userauth.Early {
 	return &userauth.Early{Packets: func() [][]byte {
 		*count++
@@ -32,27 +33,27 @@ func TestEarlyPacketsFollowTheRequestsThatCarryAProof(t *testing.T) {
 		methods []userauth.Method
 		answers [][][]byte
 		want    []int // packets in each flight
-		fate    userauth.Fate
+		outcome userauth.EarlyOutcome
 	}{
-		"password":             {[]userauth.Method{userauth.Password("sesame")}, [][][]byte{won}, []int{3}, userauth.Granted},
-		"password of a func":   {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{won}, []int{3}, userauth.Granted},
-		"one key":              {[]userauth.Method{userauth.PublicKeys(a)}, [][][]byte{won}, []int{3}, userauth.Granted},
-		"key asked about":      {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{ok, won}, []int{1, 3}, userauth.Granted},
-		"last of two keys":     {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{lost, won}, []int{1, 3}, userauth.Granted},
-		"success to a query":   {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{won}, []int{1}, userauth.Void},
-		"none":                 {[]userauth.Method{userauth.None()}, [][][]byte{won}, []int{1}, userauth.Void},
-		"keyboard-interactive": {[]userauth.Method{userauth.KeyboardInteractive(answer)}, [][][]byte{{infoRequest("", "", "Password: ")}, won}, []int{1, 1}, userauth.Void},
-		"banner before":        {[]userauth.Method{userauth.Password("sesame")}, [][][]byte{{banner("hello"), success}}, []int{3}, userauth.Granted},
-		"method from outside":  {[]userauth.Method{Ticket{func(context.Context, string) (string, error) { return "x", nil }, a}}, [][][]byte{won}, []int{3}, userauth.Granted},
-		// After a refusal of what had packets behind it, one request goes alone.
-		"second password": {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{lost, won}, []int{3, 1}, userauth.Void},
-		"third password":  {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{lost, lost, won}, []int{3, 1, 3}, userauth.Granted},
+		"password":             {[]userauth.Method{userauth.Password("sesame")}, [][][]byte{won}, []int{3}, userauth.EarlyGranted},
+		"password of a func":   {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{won}, []int{3}, userauth.EarlyGranted},
+		"one key":              {[]userauth.Method{userauth.PublicKeys(a)}, [][][]byte{won}, []int{3}, userauth.EarlyGranted},
+		"key asked about":      {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{ok, won}, []int{1, 3}, userauth.EarlyGranted},
+		"last of two keys":     {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{lost, won}, []int{1, 3}, userauth.EarlyGranted},
+		"success to a query":   {[]userauth.Method{userauth.PublicKeys(a, b)}, [][][]byte{won}, []int{1}, userauth.EarlyNoEffect},
+		"none":                 {[]userauth.Method{userauth.None()}, [][][]byte{won}, []int{1}, userauth.EarlyNoEffect},
+		"keyboard-interactive": {[]userauth.Method{userauth.KeyboardInteractive(answer)}, [][][]byte{{infoRequest("", "", "Password: ")}, won}, []int{1, 1}, userauth.EarlyNoEffect},
+		"banner before":        {[]userauth.Method{userauth.Password("sesame")}, [][][]byte{{banner("hello"), success}}, []int{3}, userauth.EarlyGranted},
+		"method from outside":  {[]userauth.Method{Ticket{func(context.Context, string) (string, error) { return "x", nil }, a}}, [][][]byte{won}, []int{3}, userauth.EarlyGranted},
+		// After a refused request with early packets, the next request goes alone.
+		"second password": {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{lost, won}, []int{3, 1}, userauth.EarlyNoEffect},
+		"third password":  {[]userauth.Method{userauth.PasswordFunc(secret)}, [][][]byte{lost, lost, won}, []int{3, 1, 3}, userauth.EarlyGranted},
 		"query between": {[]userauth.Method{userauth.Password("x"), userauth.PublicKeys(a, b)},
-			[][][]byte{lost, ok, won}, []int{3, 1, 3}, userauth.Granted},
+			[][][]byte{lost, ok, won}, []int{3, 1, 3}, userauth.EarlyGranted},
 		"conversation after a password": {[]userauth.Method{userauth.Password("x"), userauth.KeyboardInteractive(answer)},
-			[][][]byte{lost, {infoRequest("", "", "Password: ")}, won}, []int{3, 1, 1}, userauth.Void},
+			[][][]byte{lost, {infoRequest("", "", "Password: ")}, won}, []int{3, 1, 1}, userauth.EarlyNoEffect},
 		"partial success": {[]userauth.Method{userauth.PublicKeys(a), userauth.Password("sesame")},
-			[][][]byte{{partial("password")}, won}, []int{3, 1}, userauth.Void},
+			[][][]byte{{partial("password")}, won}, []int{3, 1}, userauth.EarlyNoEffect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			called := 0
@@ -60,7 +61,7 @@ func TestEarlyPacketsFollowTheRequestsThatCarryAProof(t *testing.T) {
 			f := &flights{peer: script(tc.answers...)}
 			require.NoError(t, userauth.Authenticate(t.Context(), f, config))
 			require.Equal(t, tc.want, f.sizes)
-			require.Equal(t, tc.fate, config.Early.Fate)
+			require.Equal(t, tc.outcome, config.Early.Outcome)
 
 			carried := 0
 			for _, size := range tc.want {
@@ -74,56 +75,56 @@ func TestEarlyPacketsFollowTheRequestsThatCarryAProof(t *testing.T) {
 				}
 			}
 
-			// A transport that takes one packet at a time gets the same ones.
+			// A transport that is no Batcher gets the same packets.
 			p := script(tc.answers...)
 			require.NoError(t, userauth.Authenticate(t.Context(), p, config))
 			require.Len(t, p.written, len(f.written))
-			require.Equal(t, tc.fate, config.Early.Fate)
+			require.Equal(t, tc.outcome, config.Early.Outcome)
 		})
 	}
 }
 
-func TestFateOfEarlyPacketsAfterAnError(t *testing.T) {
+func TestOutcomeOfEarlyPacketsAfterAnError(t *testing.T) {
 	refused := [][]byte{failure("password", "other@example.com")}
 	for name, tc := range map[string]struct {
 		answers    [][][]byte
-		fate       userauth.Fate
+		outcome    userauth.EarlyOutcome
 		unanswered int
 	}{
-		"answer never came":            {nil, userauth.Doubtful, 1},
-		"banner only":                  {[][][]byte{{banner("hello")}}, userauth.Doubtful, 1},
-		"malformed success":            {[][][]byte{{{52, 0}}}, userauth.Doubtful, 1},
-		"malformed failure":            {[][][]byte{{{51, 0}}}, userauth.Doubtful, 1},
-		"message of another layer":     {[][][]byte{{{91, 0, 0, 0, 0}}}, userauth.Doubtful, 1},
-		"refused":                      {[][][]byte{{failure("publickey")}}, userauth.Void, 0},
-		"refused, then cut off":        {[][][]byte{refused}, userauth.Fatal, 1},
-		"refused twice":                {[][][]byte{refused, {failure("password")}}, userauth.Void, 0},
-		"another password demanded":    {[][][]byte{{append([]byte{60}, ssh.Marshal(struct{ P, L string }{"expired", ""})...)}}, userauth.Void, 0},
-		"message that is out of place": {[][][]byte{{{79}}}, userauth.Void, 0},
+		"answer never came":            {nil, userauth.EarlyUncertain, 1},
+		"banner only":                  {[][][]byte{{banner("hello")}}, userauth.EarlyUncertain, 1},
+		"malformed success":            {[][][]byte{{{52, 0}}}, userauth.EarlyUncertain, 1},
+		"malformed failure":            {[][][]byte{{{51, 0}}}, userauth.EarlyUncertain, 1},
+		"message of another layer":     {[][][]byte{{{91, 0, 0, 0, 0}}}, userauth.EarlyUncertain, 1},
+		"refused":                      {[][][]byte{{failure("publickey")}}, userauth.EarlyNoEffect, 0},
+		"refused, then cut off":        {[][][]byte{refused}, userauth.EarlyBrokeOff, 1},
+		"refused twice":                {[][][]byte{refused, {failure("password")}}, userauth.EarlyNoEffect, 0},
+		"another password demanded":    {[][][]byte{{append([]byte{60}, ssh.Marshal(struct{ P, L string }{"expired", ""})...)}}, userauth.EarlyNoEffect, 0},
+		"message that is out of place": {[][][]byte{{{79}}}, userauth.EarlyNoEffect, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			called := 0
 			config := &userauth.Config{User: "bob", Early: early(&called), Methods: []userauth.Method{userauth.Password("sesame"), other{}}}
 			e := requireError(t, userauth.Authenticate(t.Context(), script(tc.answers...), config))
 			require.Equal(t, 1, called)
-			require.Equal(t, tc.fate, config.Early.Fate)
+			require.Equal(t, tc.outcome, config.Early.Outcome)
 			require.Equal(t, tc.unanswered, e.Unanswered)
 		})
 	}
 }
 
-func TestEarlyPacketsAreInDoubtWhenTheWriteFails(t *testing.T) {
+func TestEarlyOutcomeIsUncertainWhenTheWriteFails(t *testing.T) {
 	p := script()
 	p.writeErr = errBroken
 	called := 0
 	config := &userauth.Config{User: "bob", Early: early(&called), Methods: []userauth.Method{userauth.Password("sesame")}}
 	e := requireError(t, userauth.Authenticate(t.Context(), p, config))
 	require.ErrorIs(t, e, errBroken)
-	require.Equal(t, userauth.Doubtful, config.Early.Fate)
+	require.Equal(t, userauth.EarlyUncertain, config.Early.Outcome)
 	require.Equal(t, 1, e.Unanswered)
 }
 
-func TestEarlyPacketsThatCannotBeSentAreVoid(t *testing.T) {
+func TestEarlyPacketsThatCannotBeSentHaveNoEffect(t *testing.T) {
 	for name, packet := range map[string][]byte{"empty": {}, "authentication": {50}, "below": {79}, "above": {128}} {
 		t.Run(name, func(t *testing.T) {
 			p := script([][]byte{success})
@@ -135,7 +136,7 @@ func TestEarlyPacketsThatCannotBeSentAreVoid(t *testing.T) {
 			e := requireError(t, userauth.Authenticate(t.Context(), p, config))
 			require.ErrorContains(t, e, "80 to 127")
 			require.Empty(t, p.written)
-			require.Equal(t, userauth.Void, config.Early.Fate)
+			require.Equal(t, userauth.EarlyNoEffect, config.Early.Outcome)
 			require.Zero(t, e.Unanswered)
 		})
 	}
@@ -143,37 +144,37 @@ func TestEarlyPacketsThatCannotBeSentAreVoid(t *testing.T) {
 
 func TestEarlyWithoutPacketsChangesNothing(t *testing.T) {
 	for name, e := range map[string]*userauth.Early{
-		"no func":    {Fate: userauth.Granted},
-		"no packets": {Fate: userauth.Granted, Packets: func() [][]byte { return nil }},
+		"no func":    {Outcome: userauth.EarlyGranted},
+		"no packets": {Outcome: userauth.EarlyGranted, Packets: func() [][]byte { return nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &flights{peer: script([][]byte{success})}
 			config := &userauth.Config{User: "bob", Methods: []userauth.Method{userauth.Password("sesame")}, Early: e}
 			require.NoError(t, userauth.Authenticate(t.Context(), f, config))
 			require.Equal(t, []int{1}, f.sizes)
-			require.Equal(t, userauth.Void, e.Fate)
+			require.Equal(t, userauth.EarlyNoEffect, e.Outcome)
 		})
 	}
 }
 
-func TestFateAndTheContext(t *testing.T) {
+func TestEarlyOutcomeAndTheContext(t *testing.T) {
 	called := 0
 	ctx, cancel := context.WithCancel(t.Context())
 	p := newPeer(func([]byte) [][]byte { cancel(); return [][]byte{success} })
 	config := &userauth.Config{User: "bob", Methods: []userauth.Method{userauth.Password("sesame")}, Early: early(&called)}
 	require.ErrorIs(t, userauth.Authenticate(ctx, p, config), context.Canceled)
-	require.NotEqual(t, userauth.Void, config.Early.Fate)
+	require.NotEqual(t, userauth.EarlyNoEffect, config.Early.Outcome)
 
-	// Once more with a context that had ended before.
+	// The context has ended before the second call.
 	require.ErrorIs(t, userauth.Authenticate(ctx, p, config), context.Canceled)
-	require.Equal(t, userauth.Void, config.Early.Fate)
+	require.Equal(t, userauth.EarlyNoEffect, config.Early.Outcome)
 	require.Equal(t, 1, called)
 }
 
-func TestFateIsResetByABadConfiguration(t *testing.T) {
-	e := &userauth.Early{Fate: userauth.Granted}
+func TestEarlyOutcomeIsResetByABadConfiguration(t *testing.T) {
+	e := &userauth.Early{Outcome: userauth.EarlyGranted}
 	require.Error(t, userauth.Authenticate(t.Context(), script(), &userauth.Config{Early: e}))
-	require.Equal(t, userauth.Void, e.Fate)
+	require.Equal(t, userauth.EarlyNoEffect, e.Outcome)
 }
 
 func TestNothingIsEarlyOnceTheConversationIsOver(t *testing.T) {
@@ -194,10 +195,31 @@ func TestNothingIsEarlyOnceTheConversationIsOver(t *testing.T) {
 	p := newPeer(func([]byte) [][]byte { return [][]byte{failure("scripted@example.com")} })
 	requireError(t, userauth.Authenticate(t.Context(), p, config))
 	require.Zero(t, called)
-	require.Equal(t, userauth.Void, config.Early.Fate)
+	require.Equal(t, userauth.EarlyNoEffect, config.Early.Outcome)
 }
 
-func TestFateNames(t *testing.T) {
-	names := fmt.Sprint(userauth.Void, userauth.Doubtful, userauth.Granted, userauth.Fate(7))
-	require.Equal(t, "void doubtful granted fate 7", names)
+func TestEarlyOutcomeNames(t *testing.T) {
+	names := fmt.Sprint(userauth.EarlyNoEffect, userauth.EarlyUncertain, userauth.EarlyBrokeOff, userauth.EarlyGranted, userauth.EarlyOutcome(7))
+	require.Equal(t, "no effect uncertain broke off granted early outcome 7", names)
+}
+
+func TestNothingIsEarlyBeforeTheLastFactor(t *testing.T) {
+	for required, want := range []string{"publickey early password", "publickey early password", "publickey password early", "publickey password"} {
+		p := script([][]byte{partial("password")}, [][]byte{success})
+		err := userauth.Authenticate(t.Context(), p, &userauth.Config{
+			User: "bob", RequireFactors: required,
+			Methods: []userauth.Method{userauth.PublicKeys(ed25519Signer(t)), userauth.Password("sesame")},
+			Early:   &userauth.Early{Packets: func() [][]byte { return [][]byte{channelOpen} }},
+		})
+		require.Equal(t, required > 2, err != nil)
+		var sent []string
+		for _, packet := range p.written {
+			if packet[0] == 50 {
+				sent = append(sent, requestMethod(t, packet))
+			} else {
+				sent = append(sent, "early")
+			}
+		}
+		require.Equal(t, want, strings.Join(sent, " "))
+	}
 }

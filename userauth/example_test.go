@@ -11,9 +11,8 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// A program of its own passes the *transport.Conn on which the handshake has
-// succeeded. Here a script stands for the server: it refuses the first key and
-// lets the second one in.
+// A program passes the *transport.Conn on which the handshake has succeeded. Here
+// a script stands for the server: the first key is refused, the second accepted.
 func ExampleAuthenticate() {
 	laptop, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
 	backup, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed([]byte("a seed that is thirty-two bytes.")))
@@ -31,9 +30,43 @@ func ExampleAuthenticate() {
 	// <nil>
 }
 
-// Ticket is a method of somebody's own: a ticket that a service has issued, and
-// a signature that binds it to this session. Nothing in it differs from a method
-// that this package has built in.
+// tracing prints the number of each packet. A program embeds *transport.Conn
+// instead: the optional powers are promoted, and packets of a flight still leave
+// together.
+type tracing struct{ userauth.Transport }
+
+func (t tracing) WritePacket(packet []byte) error {
+	fmt.Println("sent", packet[0])
+	return t.Transport.WritePacket(packet)
+}
+
+func (t tracing) ReadPacket() ([]byte, error) {
+	packet, err := t.Transport.ReadPacket()
+	if err == nil {
+		fmt.Println("received", packet[0])
+	}
+	return packet, err
+}
+
+// A type that embeds a transport and overrides two methods sees each packet.
+func ExampleTransport() {
+	server := verdicts(failure("password"), success)
+	err := userauth.Authenticate(context.Background(), tracing{server}, &userauth.Config{
+		User:    "bob",
+		Methods: []userauth.Method{userauth.None(), userauth.Password("sesame")},
+	})
+	fmt.Println(err)
+	// Output:
+	// sent 50
+	// received 51
+	// sent 50
+	// received 52
+	// <nil>
+}
+
+// Ticket is a method written outside of the package: a ticket from a service, and
+// a signature that binds the ticket to this session. The methods of the package
+// are built in the same way.
 type Ticket struct {
 	Issue func(ctx context.Context, user string) (string, error)
 	Key   ssh.Signer
@@ -91,7 +124,7 @@ func ExampleHostbased() {
 	// <nil>
 }
 
-// A server that wants another password says so, and is told one.
+// A server may demand a new password.
 func ExamplePasswordChange() {
 	current := func(context.Context, int) (string, error) { return "sesame", nil }
 	fresh := func(_ context.Context, attempt int, prompt string) (string, error) {
@@ -110,8 +143,8 @@ func ExamplePasswordChange() {
 	// <nil>
 }
 
-// A program that knows its servers asks first what this one wants, and goes on
-// from there: a key, and then whatever is the second factor.
+// A program asks the server first, and then chooses the methods: a key, and the
+// second factor of the server's choice.
 func ExampleChoose() {
 	key, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
 	code := func(context.Context, userauth.Challenge) ([]string, error) { return []string{"755224"}, nil }
@@ -142,8 +175,8 @@ func ExampleChoose() {
 	// <nil>
 }
 
-// A command leaves with the proof that may let it in. If the connection is lost
-// before the answer has come, nobody knows whether it has run.
+// A command leaves together with the proof. If the connection is lost before the
+// answer has come, nobody knows whether the command has run.
 func ExampleEarly() {
 	open, exec := []byte{90 /* CHANNEL_OPEN … */}, []byte{98 /* CHANNEL_REQUEST … */}
 	server := script([][]byte{success})
@@ -155,21 +188,21 @@ func ExampleEarly() {
 		Early:   early,
 	})
 	switch {
-	case early.Fate == userauth.Granted:
+	case early.Outcome == userauth.EarlyGranted:
 		fmt.Println("on its way:", err)
-	case early.Fate == userauth.Doubtful:
-		fmt.Println("perhaps it runs, perhaps not:", err)
+	case early.Outcome == userauth.EarlyUncertain:
+		fmt.Println("the command may run:", err)
 	case err == nil:
-		fmt.Println("logged in, and the command is still to be sent")
+		fmt.Println("logged in; the command is still to be sent")
 	default:
-		fmt.Println("it does not run:", err)
+		fmt.Println("the command does not run:", err)
 	}
 	// Output:
 	// on its way: <nil>
 }
 
-// A program that remembers which key a server took is let in by the first
-// request next time, however many keys there are.
+// A program that remembers the accepted key logs in with the first request next
+// time, however many keys there are.
 func ExampleKeyName() {
 	laptop, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
 	backup, _ := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed([]byte("a seed that is thirty-two bytes.")))
@@ -194,8 +227,7 @@ func ExampleKeyName() {
 	// <nil>
 }
 
-// Everything that was tried is in the error, and so is what the server would
-// have taken.
+// The error lists all attempts, and the methods that the server would take.
 func ExampleError() {
 	server := verdicts(failure("publickey", "hostbased"))
 	err := userauth.Authenticate(context.Background(), server, &userauth.Config{
@@ -204,5 +236,5 @@ func ExampleError() {
 	})
 	fmt.Println(err)
 	// Output:
-	// userauth: user "bob" not authenticated: none: refused; publickey: skipped: there is no agent; password: skipped: the server does not offer it; the server allows "publickey,hostbased" (nothing here is for "hostbased")
+	// userauth: user "bob" not authenticated: none: refused; publickey: skipped: there is no agent; password: skipped: the server does not allow the method; the server allows "publickey,hostbased" (not configured: "hostbased")
 }

@@ -3,7 +3,6 @@ package userauth_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,35 +11,8 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// framed joins packets, each behind a length of two bytes.
-func framed(packets ...[]byte) (script []byte) {
-	for _, packet := range packets {
-		script = append(script, byte(len(packet)>>8), byte(len(packet)))
-		script = append(script, packet...)
-	}
-	return script
-}
-
-// unframed cuts a script into packets.
-func unframed(script []byte) (packets [][]byte) {
-	for len(script) > 2 {
-		n := min(int(script[0])<<8|int(script[1]), len(script)-2)
-		packets = append(packets, script[2:2+n])
-		script = script[2+n:]
-	}
-	return packets
-}
-
-// seededSigner returns the same key in every run, as a corpus needs it.
-func seededSigner(tb testing.TB, seed byte) ssh.Signer {
-	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
-	require.NoError(tb, err)
-	return signer
-}
-
-// FuzzServer lets a script play the server's side of a login that has all the
-// methods. Whatever it says, access is granted only by a success message that
-// answers a request.
+// FuzzServer lets a script play the server in a login with all methods. Only a
+// success message that answers a request grants access.
 func FuzzServer(f *testing.F) {
 	first, second, third := seededSigner(f, 1), seededSigner(f, 2), seededSigner(f, 3)
 	ok := keyOK("ssh-ed25519", first.PublicKey().Marshal())
@@ -58,7 +30,7 @@ func FuzzServer(f *testing.F) {
 		packets := unframed(script)
 		granted := false
 		p := newPeer(func(packet []byte) (answer [][]byte) {
-			// One answer, and the banners before it.
+			// An answer, and the banners in front.
 			for packet[0] < 80 && len(packets) > 0 {
 				next := packets[0]
 				packets = packets[1:]
@@ -93,23 +65,23 @@ func FuzzServer(f *testing.F) {
 		})
 		requests := len(p.requests(t))
 		require.LessOrEqual(t, requests, 64)
-		if early.Fate == userauth.Doubtful || early.Fate == userauth.Granted {
+		if early.Outcome == userauth.EarlyUncertain || early.Outcome == userauth.EarlyGranted {
 			require.Equal(t, channelOpen, p.written[len(p.written)-1])
 		}
-		if early.Fate == userauth.Granted {
+		if early.Outcome == userauth.EarlyGranted {
 			require.NoError(t, err)
 		}
 		if err == nil {
 			require.True(t, granted)
 			require.Positive(t, requests)
-			require.NotEqual(t, userauth.Doubtful, early.Fate)
+			require.NotEqual(t, userauth.EarlyUncertain, early.Outcome)
 			return
 		}
 		require.NotContains(t, requireError(t, err).Error(), "sesame")
 	})
 }
 
-// FuzzPublicKeyOK is about the one message that has a key in it.
+// FuzzPublicKeyOK is about the only message with a key.
 func FuzzPublicKeyOK(f *testing.F) {
 	first, second := seededSigner(f, 1), seededSigner(f, 2)
 	f.Add("ssh-ed25519", first.PublicKey().Marshal())

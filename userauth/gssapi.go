@@ -8,23 +8,25 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
 // maxTokens bounds the tokens that a server may send in one login: Kerberos
 // takes one or two.
 const maxTokens = 16
 
-// oidKerberos is the mechanism, 1.2.840.113554.1.2.2, in DER: the one that
-// ssh.GSSAPIClient is for.
+// oidKerberos is the mechanism of an ssh.GSSAPIClient, 1.2.840.113554.1.2.2, in
+// DER.
 var oidKerberos = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02}
 
 // GSSAPIWithMIC proves who the user is by Kerberos, RFC 4462 section 3. target
-// is the name of the server's host, which client is given as "host@" and that
-// name; credentials are not delegated. The client serves one login at a time.
-// One that fails is passed over, and so is nil.
+// is the name of the server's host; client gets the name with "host@" in front.
+// Credentials are not delegated. The client serves one login at a time. A client
+// that fails or is nil is passed over.
 //
-// The client is called from a goroutine of its own, so that a login whose
-// context ends does not wait for it.
+// The client is called from a goroutine of its own, so a login whose context
+// ends does not wait for the client.
 func GSSAPIWithMIC(client ssh.GSSAPIClient, target string) Method {
 	return &gssapi{client: client, target: "host@" + target}
 }
@@ -53,7 +55,7 @@ func (g *gssapi) Try(ctx context.Context, x *Exchange) (Reply, error) {
 	if reply.number() == msgGSSAPIResponse {
 		var msg gssapiResponseMsg
 		if ssh.Unmarshal(reply.Packet, &msg) != nil || !bytes.Equal(msg.Mechanism, oidKerberos) {
-			return reply, protocolErrorf("mechanism that was not offered")
+			return reply, protocolErrorf("GSS-API mechanism was not offered")
 		}
 		reply, err = c.establish()
 	}
@@ -65,16 +67,16 @@ func (g *gssapi) Try(ctx context.Context, x *Exchange) (Reply, error) {
 	return reply, err
 }
 
-// gssapiContext is the security context of one login.
+// gssapiContext is the security context of a login.
 type gssapiContext struct {
 	*gssapi
 	ctx       context.Context
 	x         *Exchange
-	complaint error // what the server said that went wrong
+	complaint error // the server's own report of the failure
 }
 
-// establish exchanges tokens until both sides are content, and proves then that
-// they belong to this connection.
+// establish exchanges tokens until the context is complete, and then proves that
+// the context belongs to this connection.
 func (c *gssapiContext) establish() (reply Reply, err error) {
 	defer func() {
 		_, _ = await(c.ctx, func() (struct{}, error) {
@@ -96,7 +98,7 @@ func (c *gssapiContext) establish() (reply Reply, err error) {
 			return reply, err
 		}
 	}
-	return Reply{}, protocolErrorf("more than %d tokens", maxTokens)
+	return Reply{}, protocolErrorf("more than %d GSS-API tokens", maxTokens)
 }
 
 // step gives the client the server's token.
@@ -114,8 +116,8 @@ func (c *gssapiContext) step(token []byte) (out []byte, more bool, err error) {
 	return r.out, r.more, err
 }
 
-// exchange sends the client's token, if it has one, and returns the server's.
-// It is nil when there is a verdict instead.
+// exchange sends the client's token, if there is a token, and returns the
+// server's token, or nil and the server's verdict.
 func (c *gssapiContext) exchange(out []byte) (token []byte, reply Reply, err error) {
 	if len(out) > 0 {
 		reply, err = c.x.Send(ssh.Marshal(gssapiTokenMsg{Token: out}))
@@ -128,8 +130,8 @@ func (c *gssapiContext) exchange(out []byte) (token []byte, reply Reply, err err
 	return c.settle(reply)
 }
 
-// settle takes what the server says until that is a token or a verdict. Of what
-// went wrong it may tell before it refuses, RFC 4462 sections 3.8 and 3.9.
+// settle reads messages up to a token or a verdict. A server may explain a
+// failure before the refusal, RFC 4462 sections 3.8 and 3.9.
 func (c *gssapiContext) settle(reply Reply) ([]byte, Reply, error) {
 	for range maxTokens {
 		var err error
@@ -137,7 +139,7 @@ func (c *gssapiContext) settle(reply Reply) ([]byte, Reply, error) {
 		case msgGSSAPIToken:
 			var msg gssapiTokenMsg
 			if err := ssh.Unmarshal(reply.Packet, &msg); err != nil {
-				return nil, reply, protocolErrorf("malformed token")
+				return nil, reply, protocolErrorf("malformed GSS-API token")
 			}
 			return append([]byte{}, msg.Token...), reply, nil
 		case msgGSSAPIError:
@@ -154,37 +156,37 @@ func (c *gssapiContext) settle(reply Reply) ([]byte, Reply, error) {
 			return nil, reply, err
 		}
 	}
-	return nil, reply, protocolErrorf("more than %d errors", maxTokens)
+	return nil, reply, protocolErrorf("more than %d GSS-API errors", maxTokens)
 }
 
-// complain takes the server's word for what went wrong.
+// complain keeps the server's explanation of a failure.
 func (c *gssapiContext) complain(packet []byte) error {
 	var msg gssapiErrorMsg
 	if err := ssh.Unmarshal(packet, &msg); err != nil {
 		return protocolErrorf("malformed GSS-API error")
 	}
-	c.complaint = fmt.Errorf("refused: GSS-API error %#x, %#x: %q", msg.Major, msg.Minor, oneLine(msg.Message))
+	c.complaint = fmt.Errorf("userauth: refused: GSS-API error %#x, %#x: %q", msg.Major, msg.Minor, oneLine(msg.Message))
 	return nil
 }
 
-// takeErrorToken has the client read what went wrong.
+// takeErrorToken lets the client read the server's error token.
 func (c *gssapiContext) takeErrorToken(packet []byte) error {
 	var msg gssapiErrTokMsg
 	if err := ssh.Unmarshal(packet, &msg); err != nil {
-		return protocolErrorf("malformed error token")
+		return protocolErrorf("malformed GSS-API error token")
 	}
 	_, _, err := c.step(msg.Token)
 	if c.ctx.Err() != nil {
-		return c.ctx.Err()
+		return ctxerr.Of(c.ctx)
 	}
 	if err != nil {
-		c.complaint = fmt.Errorf("refused: %w", err)
+		c.complaint = fmt.Errorf("userauth: refused: %w", err)
 	}
 	return nil
 }
 
-// prove sends the client's last token, if any, and in the same flight the proof
-// that it belongs to this connection, RFC 4462 section 3.5.
+// prove sends the client's last token, if any, and in the same flight the MIC
+// that binds the context to this connection, RFC 4462 section 3.5.
 func (c *gssapiContext) prove(out []byte) (Reply, error) {
 	covered := c.x.SignedData(nil)
 	mic, err := await(c.ctx, func() ([]byte, error) {
@@ -205,17 +207,17 @@ func (c *gssapiContext) prove(out []byte) (Reply, error) {
 	}
 	token, reply, err := c.settle(reply)
 	if err == nil && token != nil {
-		err = protocolErrorf("token after the last one")
+		err = protocolErrorf("GSS-API token after the context was complete")
 	}
 	return reply, err
 }
 
-// giveUp ends what the client could not go on with. The server learns of it from
-// an error token, if there is one, to which it does not answer: the next request
-// follows, RFC 4462 section 3.9.
+// giveUp ends a context with which the client could not go on. An error token of
+// the client's is sent first; the server does not answer error tokens, and the
+// next request follows, RFC 4462 section 3.9.
 func (c *gssapiContext) giveUp(token []byte, err error) error {
 	if c.ctx.Err() != nil {
-		return c.ctx.Err()
+		return ctxerr.Of(c.ctx)
 	}
 	if len(token) > 0 {
 		if err := c.x.Tell(ssh.Marshal(gssapiErrTokMsg{Token: token})); err != nil {

@@ -17,12 +17,12 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// mechanism is a GSS-API client of so many steps. The step n has the token "tn"
-// and fails if it was given something else than "sn" of the server before.
+// mechanism is a GSS-API client with a number of steps. Step n makes the token
+// "tn", and fails unless the server's token before was "sn".
 type mechanism struct {
 	steps   int
-	silent  int // the step that has no token
-	fails   int // the step that fails, with a token of its own
+	silent  int // the step without a token
+	fails   int // the step that fails with an error token
 	noMIC   bool
 	hangs   chan struct{}
 	done    int
@@ -61,7 +61,7 @@ func (m *mechanism) GetMIC(covered []byte) ([]byte, error) {
 
 func (m *mechanism) DeleteSecContext() error { m.deleted++; return nil }
 
-// What servers of gssapi-with-mic say.
+// Messages of servers.
 
 func gssResponse(oid string) []byte {
 	return ssh.Marshal(struct {
@@ -104,7 +104,7 @@ func TestGSSAPI(t *testing.T) {
 		answers   [][][]byte
 		sent      string // the numbers of the messages after the request
 		tried     string
-		ends      bool // the login
+		ends      bool // the error ends the login
 	}{
 		"one step":            {mechanism{steps: 1}, [][][]byte{{response}, nil, {success}}, "=B", "success", false},
 		"no last token":       {mechanism{steps: 2, silent: 2}, [][][]byte{{response}, {gssToken(61, "s")}, {success}}, "=B", "success", false},
@@ -158,7 +158,7 @@ func TestGSSAPIWithoutEndIsGivenUp(t *testing.T) {
 			})
 			m := &mechanism{steps: 1000}
 			e := requireError(t, authenticate(t, p, userauth.GSSAPIWithMIC(m, "h")))
-			require.ErrorContains(t, e, "more than 16 "+name)
+			require.ErrorContains(t, e, "more than 16 GSS-API "+name)
 			require.Equal(t, 1, m.deleted)
 		})
 	}
@@ -205,7 +205,7 @@ func (a *acceptor) VerifyMIC(covered, mic []byte) error {
 
 func (a *acceptor) DeleteSecContext() error { return nil }
 
-// signing is a mechanism whose MIC tells what it covers.
+// signing is a mechanism whose MIC has the covered data.
 type signing struct{ mechanism }
 
 func (s *signing) GetMIC(covered []byte) ([]byte, error) {

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Hostbased has the host that the user comes from vouch for the user, RFC 4252
-// section 9. hostName is that host's name, fully qualified, as the server looks
-// it up or has it on file, and localUser is the user's name there. The signers
-// have keys of that host; they are tried in their order, and sign as those of
-// [PublicKeys] do. Servers take this method only where it was set up.
+// Hostbased lets the client's host vouch for the user, RFC 4252 section 9.
+// hostName is the fully qualified name of the client's host, as the server looks
+// the host up or has the host on file, and localUser is the user's name there.
+// The signers have keys of the client's host; the keys are tried in order, and
+// sign as the signers of [PublicKeys] do. Servers take this method only where
+// hostbased authentication was set up.
 func Hostbased(hostName, localUser string, signers ...ssh.Signer) Method {
 	return &hostbased{hostName, localUser, slices.Clone(signers)}
 }
@@ -26,7 +27,7 @@ func (*hostbased) Name() string { return methodHostbased }
 func (h *hostbased) Try(ctx context.Context, x *Exchange) (Reply, error) {
 	o, ok := x.State.(*offering)
 	if !ok {
-		o = &offering{keys: candidates(x, h.signers), blind: true, proof: h.proof}
+		o = &offering{keys: candidates(x, h.signers), noProbes: true, proof: h.proof}
 		x.State = o
 	}
 	return o.run(ctx, x)
@@ -34,6 +35,6 @@ func (h *hostbased) Try(ctx context.Context, x *Exchange) (Reply, error) {
 
 // proof returns the payload of a request.
 func (h *hostbased) proof(ctx context.Context, x *Exchange, k *candidate) ([]byte, error) {
-	payload := ssh.Marshal(hostbasedMsg{Algorithm: k.offered.name, Key: k.blob, HostName: h.host, User: h.user})
+	payload := ssh.Marshal(hostbasedMsg{Algorithm: k.offered.Name, Key: k.blob, HostName: h.host, User: h.user})
 	return k.appendSignature(ctx, x, payload)
 }

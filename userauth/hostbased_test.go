@@ -41,13 +41,13 @@ func TestHostbasedTriesEachKeyOnce(t *testing.T) {
 	for name, tc := range map[string]struct {
 		signers []ssh.Signer
 		answers [][]byte
-		want    []string // what was tried
+		want    []string // the attempts
 		in      bool
 	}{
 		"second key":       {[]ssh.Signer{first, second}, [][]byte{failure("hostbased"), success}, []string{"refused", "success"}, true},
 		"no key":           {nil, nil, []string{"skipped: no key to offer"}, false},
 		"signer fails":     {[]ssh.Signer{broken, first}, [][]byte{success}, []string{"signer: no ssh-keysign", "success"}, true},
-		"not allowed":      {[]ssh.Signer{first, second}, [][]byte{failure("password")}, []string{"refused, for the server does not allow it at this point"}, false},
+		"not allowed":      {[]ssh.Signer{first, second}, [][]byte{failure("password")}, []string{"refused: the server does not allow the method at this point"}, false},
 		"partial, refused": {[]ssh.Signer{first, second}, [][]byte{partial("hostbased"), failure("hostbased")}, []string{"partial success", "refused"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

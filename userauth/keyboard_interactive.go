@@ -8,17 +8,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Bounds on keyboard-interactive.
+// These bounds limit keyboard-interactive.
 const (
 	maxRounds         = 32  // challenges in one login
 	maxChallengeLines = 100 // prompts in one challenge
-	maxAsked          = 4   // prompts that the record of a conversation shows
+	maxAsked          = 4   // prompts in the record of a conversation
 )
 
-// Challenge is what a server asks of a person, RFC 4256 section 3.2. Its texts
+// Challenge is a server's question to a person, RFC 4256 section 3.2. The texts
 // are the server's: control characters other than newline and tab have been
-// removed and each is cut at 16 KiB, but they may still claim to come from
-// somebody else, so show them with the name of the user and the host.
+// removed and each text is cut at 16 KiB, but a text may still claim to come from
+// somebody else, so show the texts with the name of the user and the host.
 type Challenge struct {
 	Attempt     int    // counts the conversations from 1, so 2 and 3 follow a refusal
 	Name        string // a title, may be empty
@@ -26,17 +26,17 @@ type Challenge struct {
 	Prompts     []Prompt
 }
 
-// Prompt is one question of a [Challenge].
+// Prompt is a question of a [Challenge].
 type Prompt struct {
 	Text string
-	Echo bool // whether the answer may be seen as it is typed
+	Echo bool // the answer may be shown while typed
 }
 
-// KeyboardInteractive lets f answer the server's challenges, RFC 4256. It
-// returns one answer for each prompt; a challenge without prompts is there to be
-// shown. A refusal after f has answered a prompt starts the conversation again,
-// three times at most in one login; 32 challenges of at most 100 prompts each
-// are answered in all. An error of f that wraps [ErrSkip] declines; any other
+// KeyboardInteractive lets f answer the server's challenges, RFC 4256. f returns
+// an answer for each prompt; a challenge without prompts is there to be shown. A
+// refusal after f has answered a prompt starts the conversation again, three
+// times at most in a login; 32 challenges of at most 100 prompts each are
+// answered in all. An error of f that wraps [ErrSkip] declines; any other error
 // ends the login.
 func KeyboardInteractive(f func(ctx context.Context, c Challenge) ([]string, error)) Method {
 	return keyboardInteractive(f)
@@ -44,13 +44,13 @@ func KeyboardInteractive(f func(ctx context.Context, c Challenge) ([]string, err
 
 type keyboardInteractive func(ctx context.Context, c Challenge) ([]string, error)
 
-// conversations is what keyboard-interactive remembers of a login.
+// conversations is the memory that keyboard-interactive has of a login.
 type conversations struct {
 	begun    int
 	rounds   int
 	answered bool     // f answered a prompt in the current conversation
 	refused  bool     // the server has refused for good
-	asked    []string // the prompts of the current conversation, as many as an error shows
+	asked    []string // the first prompts of the current conversation, for the record
 }
 
 func (keyboardInteractive) Name() string { return methodKeyboardInteractive }
@@ -76,8 +76,8 @@ func (k keyboardInteractive) Try(ctx context.Context, x *Exchange) (Reply, error
 	}
 }
 
-// converse makes one request and answers challenges until there is a verdict,
-// and records that.
+// converse makes one request, answers challenges until there is a verdict, and
+// records the attempt.
 func (k keyboardInteractive) converse(ctx context.Context, x *Exchange, state *conversations) (Reply, error) {
 	state.begun++
 	state.answered, state.asked = false, nil
@@ -90,7 +90,6 @@ func (k keyboardInteractive) converse(ctx context.Context, x *Exchange, state *c
 	return reply, err
 }
 
-// answer answers one challenge.
 func (k keyboardInteractive) answer(ctx context.Context, x *Exchange, state *conversations, packet []byte) (Reply, error) {
 	if state.rounds++; state.rounds > maxRounds {
 		return Reply{}, protocolErrorf("more than %d challenges", maxRounds)
@@ -112,39 +111,38 @@ func (k keyboardInteractive) answer(ctx context.Context, x *Exchange, state *con
 		}
 	}
 	if len(answers) != len(c.Prompts) {
-		return Reply{}, fmt.Errorf("%d answers to %d prompts", len(answers), len(c.Prompts))
+		return Reply{}, fmt.Errorf("userauth: %d answers were given to %d prompts", len(answers), len(c.Prompts))
 	}
 	state.answered = state.answered || len(answers) > 0
 	return x.Send(marshalAnswers(answers))
 }
 
-// parseChallenge parses an information request. It believes the number of
-// prompts only as far as there are bytes for them.
+// parseChallenge parses an information request. The number of prompts allocates
+// nothing: each prompt must be there in bytes.
 func parseChallenge(packet []byte) (Challenge, error) {
 	var msg infoRequestMsg
 	if err := ssh.Unmarshal(packet, &msg); err != nil {
 		return Challenge{}, protocolErrorf("malformed challenge")
 	}
 	if msg.NumPrompts > maxChallengeLines {
-		return Challenge{}, protocolErrorf("challenge of %d prompts, more than %d", msg.NumPrompts, maxChallengeLines)
+		return Challenge{}, protocolErrorf("challenge has %d prompts, more than %d", msg.NumPrompts, maxChallengeLines)
 	}
 	c := Challenge{Name: clean(msg.Name, maxText), Instruction: clean(msg.Instruction, maxText)}
 	rest := msg.Prompts
 	for range msg.NumPrompts {
 		var p promptMsg
 		if err := ssh.Unmarshal(rest, &p); err != nil {
-			return Challenge{}, protocolErrorf("challenge with fewer prompts than it says")
+			return Challenge{}, protocolErrorf("challenge has fewer prompts than announced")
 		}
 		c.Prompts = append(c.Prompts, Prompt{Text: clean(p.Text, maxText), Echo: p.Echo})
 		rest = p.Rest
 	}
 	if len(rest) > 0 {
-		return Challenge{}, protocolErrorf("challenge with %d bytes too many", len(rest))
+		return Challenge{}, protocolErrorf("challenge has %d bytes too many", len(rest))
 	}
 	return c, nil
 }
 
-// marshalAnswers returns an information response.
 func marshalAnswers(answers []string) []byte {
 	msg := infoResponseMsg{NumResponses: uint32(len(answers))}
 	for _, answer := range answers {

@@ -12,7 +12,7 @@ import (
 )
 
 // answers is a keyboard-interactive method that says "yes" to every prompt and
-// keeps what it was asked.
+// records the challenges.
 func answers(asked *[]userauth.Challenge) userauth.Method {
 	return userauth.KeyboardInteractive(func(_ context.Context, c userauth.Challenge) ([]string, error) {
 		*asked = append(*asked, c)
@@ -64,7 +64,7 @@ func TestKeyboardInteractiveBeginsAgainOnlyAfterAnAnswer(t *testing.T) {
 	require.Equal(t, 2, asked[1].Attempt)
 }
 
-// A4
+// A4: endless failures.
 func TestKeyboardInteractiveHasThreeConversationsInAll(t *testing.T) {
 	for name, verdict := range map[string][]byte{
 		"partial success": partial("keyboard-interactive"),
@@ -84,7 +84,7 @@ func TestKeyboardInteractiveHasThreeConversationsInAll(t *testing.T) {
 	}
 }
 
-// A7 and P11
+// A7 and P11: malformed and large challenges.
 func TestKeyboardInteractiveDoesNotBelieveTheServer(t *testing.T) {
 	good := infoRequest("n", "i", "one", "two")
 	lying := func(count ...byte) []byte {
@@ -115,7 +115,7 @@ func TestKeyboardInteractiveDoesNotBelieveTheServer(t *testing.T) {
 	}
 }
 
-// A7
+// A7: challenges without end.
 func TestKeyboardInteractiveWithoutEndIsGivenUp(t *testing.T) {
 	for name, packet := range map[string][]byte{
 		"empty":   infoRequest("", ""),
@@ -131,7 +131,7 @@ func TestKeyboardInteractiveWithoutEndIsGivenUp(t *testing.T) {
 	}
 }
 
-// A7
+// A7: size and characters of the texts.
 func TestChallengeTextsAreBoundedAndCleaned(t *testing.T) {
 	var asked []userauth.Challenge
 	p := verdicts(infoRequest("n\x1b]0;", strings.Repeat("i", 200<<10), "Pass\rword\x08: "), success)
@@ -145,7 +145,7 @@ func TestAnswersMustMatchThePrompts(t *testing.T) {
 	p := verdicts(infoRequest("", "", "one", "two"), success)
 	e := requireError(t, authenticate(t, p, userauth.KeyboardInteractive(
 		func(context.Context, userauth.Challenge) ([]string, error) { return []string{"sesame"}, nil })))
-	require.ErrorContains(t, e, "1 answers to 2 prompts")
+	require.ErrorContains(t, e, "1 answers were given to 2 prompts")
 	require.NotContains(t, e.Error(), "sesame")
 	require.Len(t, p.written, 1)
 }

@@ -1,7 +1,7 @@
 package userauth
 
-// Message numbers, RFC 4252 section 6. Those from 60 to 79 mean something else
-// in each method.
+// Message numbers, RFC 4252 section 6. The numbers from 60 to 79 have a meaning
+// of their own in each method.
 const (
 	msgUserAuthRequest = 50
 	msgUserAuthFailure = 51
@@ -11,7 +11,7 @@ const (
 	msgMethodFirst = 60
 	msgMethodLast  = 79
 
-	// What belongs to the service that starts after authentication.
+	// The messages of the service that starts after authentication.
 	msgServiceFirst = 80
 	msgServiceLast  = 127
 
@@ -24,7 +24,7 @@ const (
 	msgGSSAPIErrTok    = 65
 )
 
-// Names of the methods written here.
+// Names of the methods in this package.
 const (
 	methodNone                = "none"
 	methodPassword            = "password"
@@ -33,11 +33,11 @@ const (
 	methodHostbased           = "hostbased"
 	methodGSSAPI              = "gssapi-with-mic"
 
-	// Not a method of its own: publickey with the server's key in the request.
+	// An alias: publickey with the server's key in the request.
 	methodHostbound = "publickey-hostbound-v00@openssh.com"
 )
 
-// RFC 4252 section 5.
+// userAuthRequestMsg is RFC 4252 section 5.
 type userAuthRequestMsg struct {
 	User    string `sshtype:"50"`
 	Service string
@@ -45,43 +45,43 @@ type userAuthRequestMsg struct {
 	Payload []byte `ssh:"rest"`
 }
 
-// RFC 4252 section 5.1.
+// userAuthFailureMsg is RFC 4252 section 5.1.
 type userAuthFailureMsg struct {
 	Methods        []string `sshtype:"51"`
 	PartialSuccess bool
 }
 
-// RFC 4252 section 5.4.
+// userAuthBannerMsg is RFC 4252 section 5.4.
 type userAuthBannerMsg struct {
 	Message  string `sshtype:"53"`
 	Language string
 }
 
-// What a signature covers, RFC 4252 section 7.
+// signedDataMsg is the data under a signature, RFC 4252 section 7.
 type signedDataMsg struct {
 	SessionID []byte
 	Request   []byte `ssh:"rest"`
 }
 
-// The fields of a publickey request, RFC 4252 section 7.
+// publicKeyMsg has the fields of a publickey request, RFC 4252 section 7.
 type publicKeyMsg struct {
 	Signed    bool // the signature follows
 	Algorithm string
 	Key       []byte
 }
 
-// What follows the key in a request by the name of methodHostbound, OpenSSH
-// PROTOCOL section 3.1. The signature comes behind it.
+// hostboundMsg has the field between key and signature in a request by the name of
+// methodHostbound, OpenSSH PROTOCOL section 3.1.
 type hostboundMsg struct {
 	HostKey []byte
 }
 
-// A signature at the end of a request is a string in a string.
+// signatureMsg ends a request with a signature: a string in a string.
 type signatureMsg struct {
 	Signature []byte
 }
 
-// The fields of a hostbased request without its signature, RFC 4252 section 9.
+// hostbasedMsg has the fields of a hostbased request, RFC 4252 section 9.
 type hostbasedMsg struct {
 	Algorithm string
 	Key       []byte
@@ -89,37 +89,37 @@ type hostbasedMsg struct {
 	User      string
 }
 
-// RFC 4252 section 7.
+// publicKeyOKMsg is RFC 4252 section 7.
 type publicKeyOKMsg struct {
 	Algorithm string `sshtype:"60"`
 	Key       []byte
 }
 
-// The fields of a password request, RFC 4252 section 8.
+// passwordMsg has the fields of a password request, RFC 4252 section 8.
 type passwordMsg struct {
 	Change   bool
 	Password string
 }
 
-// The fields of a password request with a new one, RFC 4252 section 8.
+// passwordChangeMsg has the fields of a change of password, RFC 4252 section 8.
 type passwordChangeMsg struct {
 	Change                bool
 	Password, NewPassword string
 }
 
-// RFC 4252 section 8.
+// passwdChangeReqMsg is RFC 4252 section 8.
 type passwdChangeReqMsg struct {
 	Prompt   string `sshtype:"60"`
 	Language string
 }
 
-// The fields of a keyboard-interactive request, RFC 4256 section 3.1.
+// keyboardInteractiveMsg has the fields of a request, RFC 4256 section 3.1.
 type keyboardInteractiveMsg struct {
 	Language   string
 	Submethods string
 }
 
-// RFC 4256 section 3.2.
+// infoRequestMsg is RFC 4256 section 3.2.
 type infoRequestMsg struct {
 	Name        string `sshtype:"60"`
 	Instruction string
@@ -128,36 +128,36 @@ type infoRequestMsg struct {
 	Prompts     []byte `ssh:"rest"`
 }
 
-// One of the prompts in an infoRequestMsg.
+// promptMsg is a prompt in an infoRequestMsg.
 type promptMsg struct {
 	Text string
 	Echo bool
 	Rest []byte `ssh:"rest"`
 }
 
-// RFC 4256 section 3.4.
+// infoResponseMsg is RFC 4256 section 3.4.
 type infoResponseMsg struct {
 	NumResponses uint32 `sshtype:"61"`
 	Responses    []byte `ssh:"rest"`
 }
 
-// The fields of a gssapi-with-mic request, RFC 4462 section 3.2.
+// gssapiMsg has the fields of a gssapi-with-mic request, RFC 4462 section 3.2.
 type gssapiMsg struct {
 	NumMechanisms uint32
 	Mechanism     []byte
 }
 
-// RFC 4462 section 3.3.
+// gssapiResponseMsg is RFC 4462 section 3.3.
 type gssapiResponseMsg struct {
 	Mechanism []byte `sshtype:"60"`
 }
 
-// RFC 4462 section 3.4.
+// gssapiTokenMsg is RFC 4462 section 3.4.
 type gssapiTokenMsg struct {
 	Token []byte `sshtype:"61"`
 }
 
-// RFC 4462 section 3.8.
+// gssapiErrorMsg is RFC 4462 section 3.8.
 type gssapiErrorMsg struct {
 	Major    uint32 `sshtype:"64"`
 	Minor    uint32
@@ -165,12 +165,12 @@ type gssapiErrorMsg struct {
 	Language string
 }
 
-// RFC 4462 section 3.9.
+// gssapiErrTokMsg is RFC 4462 section 3.9.
 type gssapiErrTokMsg struct {
 	Token []byte `sshtype:"65"`
 }
 
-// RFC 4462 section 3.5.
+// gssapiMICMsg is RFC 4462 section 3.5.
 type gssapiMICMsg struct {
 	MIC []byte `sshtype:"66"`
 }

@@ -4,17 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// offering is what publickey remembers of a login: the keys that the server has
-// not judged yet, in the order in which they are offered.
+// offering is the memory that publickey and hostbased have of a login: the keys
+// that the server has not judged yet, in the order in which they are offered.
 type offering struct {
-	keys  []*candidate
-	blind bool // the server cannot be asked about a key
-	proof func(ctx context.Context, x *Exchange, k *candidate) (payload []byte, err error)
+	keys     []*candidate
+	noProbes bool // the method has no request that only asks about a key
+	proof    func(ctx context.Context, x *Exchange, k *candidate) (payload []byte, err error)
 }
 
-// putFirst puts the first key of that name before all others, to sign at once.
+// putFirst lets the first key of the given name go first, without a probe.
 func (o *offering) putFirst(name string) {
 	if name == "" {
 		return
@@ -24,15 +26,16 @@ func (o *offering) putFirst(name string) {
 		return
 	}
 	k := o.keys[i]
-	k.likely = true
+	k.isLastKey = true
 	o.keys = slices.Insert(slices.Delete(o.keys, i, i+1), 0, k)
 }
 
-// run offers keys until one of them has got somewhere or none is left.
+// run offers keys until the server accepts one, or allows the method no more, or no
+// key is left.
 func (o *offering) run(ctx context.Context, x *Exchange) (reply Reply, err error) {
 	err = fmt.Errorf("%w: no key to offer", ErrSkip)
 	for more := true; more && len(o.keys) > 0; {
-		if k := o.signs(); k != nil {
+		if k := o.nextToSign(); k != nil {
 			reply, more, err = o.prove(ctx, x, k)
 		} else {
 			reply, more, err = o.probe(x)
@@ -41,43 +44,43 @@ func (o *offering) run(ctx context.Context, x *Exchange) (reply Reply, err error
 	return reply, err
 }
 
-// signs returns the key that is to sign now, or nil when it is better to ask.
+// nextToSign returns the key that is to sign now, or nil when a probe is better.
 // A person is not bothered before the server wants the signature.
-func (o *offering) signs() *candidate {
+func (o *offering) nextToSign() *candidate {
 	if i := o.accepted(); i >= 0 {
 		return o.keys[i]
 	}
-	if k := o.keys[0]; o.blind || !k.asksFirst() && (k.likely || len(o.keys) == 1) {
+	if k := o.keys[0]; o.noProbes || !k.needsProbe() && (k.isLastKey || len(o.keys) == 1) {
 		return k
 	}
 	return nil
 }
 
-// accepted returns the index of the first key that the server wants a signature
-// of, or -1.
+// accepted returns the index of the first key whose signature the server wants,
+// or -1.
 func (o *offering) accepted() int {
 	return slices.IndexFunc(o.keys, func(k *candidate) bool { return k.accepted })
 }
 
-// prove offers k with a signature. More keys may follow if that was refused, or
-// if there was no signature to send.
+// prove offers k with a signature. more is true if other keys may follow: after
+// a refusal, or if k could not sign.
 func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply Reply, more bool, err error) {
 	if !k.accepted {
 		k.offered = k.choose(x)
 	}
-	k.unasked = !k.accepted && !o.blind
+	k.unprobed = !k.accepted && !o.noProbes
 	k.accepted = false
 	payload, err := o.sign(ctx, x, k)
 	switch {
 	case ctx.Err() != nil:
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
-		return Reply{}, false, ctx.Err()
-	case err != nil && k.unasked && k.mayAskFirst(x):
+		return Reply{}, false, ctxerr.Of(ctx)
+	case err != nil && k.unprobed && k.mayProbe(x):
 		k.failed = err
 		return Reply{}, true, nil
 	case err != nil:
 		o.record(x, k, Attempt{Err: err})
-		return Reply{}, true, fmt.Errorf("%w: no key that signs", ErrSkip)
+		return Reply{}, true, fmt.Errorf("%w: no key could sign", ErrSkip)
 	}
 	if reply, err = x.Prove(payload); err != nil {
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
@@ -88,22 +91,21 @@ func (o *offering) prove(ctx context.Context, x *Exchange, k *candidate) (reply 
 }
 
 // sign returns the payload of a request with a signature. A signer that has
-// failed is asked once more only if it is shown more than before, or if a person
-// may help now.
+// failed is called again only if the request now has the server's key in it, or
+// if a person may help now.
 func (o *offering) sign(ctx context.Context, x *Exchange, k *candidate) ([]byte, error) {
-	if k.failed != nil && !x.bindsHost() && !k.interactive() {
+	if k.failed != nil && !bindsHost(x) && !k.interactive() {
 		return nil, k.failed
 	}
 	return o.proof(ctx, x, k)
 }
 
-// probe asks about as many keys in one flight as it may, but not about the last
-// one: when no other is wanted, that one may as well sign at once, unless that
-// takes a person. More keys follow if there is one to sign for now, or if others
-// are still wanted.
+// probe asks about as many keys in one flight as Probes allows, except the last
+// key: with no other key wanted, the last key signs at once, unless its signature
+// needs a person. more is true if a key is to sign now, or if others may follow.
 func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
 	n := len(o.keys)
-	if !o.keys[n-1].asksFirst() {
+	if !o.keys[n-1].needsProbe() {
 		n--
 	}
 	asked := slices.Clone(o.keys[:min(x.Probes(), n)])
@@ -120,8 +122,8 @@ func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
 			continue
 		}
 		o.judge(x, asked[i], r, true)
-		// A success of whatever kind, or a message that has no meaning here,
-		// is the news of this flight, and no refusal around it is.
+		// A success, a partial success, or a message that has no meaning here
+		// outweighs the refusals in the same flight.
 		if reply.Status == Failure || r.Status == Message {
 			reply, more = r, r.Status == Failure && r.Allows(methodPublicKey)
 		}
@@ -135,7 +137,7 @@ func (o *offering) probe(x *Exchange) (reply Reply, more bool, err error) {
 	return reply, more || reply.Status == Failure && o.accepted() >= 0, nil
 }
 
-// accept takes the server's word that it wants a signature, if that is about k.
+// accept notes that the server wants a signature by k, if the message is about k.
 func (o *offering) accept(x *Exchange, k *candidate, packet []byte) {
 	if err := k.confirm(packet); err != nil {
 		o.record(x, k, Attempt{Err: err})
@@ -144,24 +146,24 @@ func (o *offering) accept(x *Exchange, k *candidate, packet []byte) {
 	k.accepted = true
 }
 
-// judge records what the server thinks of k, with a signature or without.
+// judge records the server's verdict on k, with a signature or without.
 func (o *offering) judge(x *Exchange, k *candidate, reply Reply, unsigned bool) {
 	switch {
 	case reply.Status == Message:
 		x.Record(Attempt{Key: k.key, Err: errUnfinished})
 	case reply.Status == Failure && !reply.Allows(x.Name()):
-		// This was not about the key, which may be wanted later.
+		// The verdict is on the method. The key may be wanted later.
 		x.Record(Attempt{Key: k.key, Err: errNotAllowed})
 	case reply.Status == Failure && k.again(x):
 	default:
 		if k.failed != nil && reply.Status == Failure {
-			x.Record(Attempt{Key: k.key, Err: k.failed}) // which is what was wrong with it first
+			x.Record(Attempt{Key: k.key, Err: k.failed}) // the key's first fault
 		}
 		o.record(x, k, Attempt{Status: reply.Status, Trivial: unsigned})
 	}
 }
 
-// record records the last attempt with k, which is not offered again.
+// record records the last attempt with k. The key is not offered again.
 func (o *offering) record(x *Exchange, k *candidate, a Attempt) {
 	a.Key = k.key
 	x.Record(a)

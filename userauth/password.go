@@ -7,58 +7,61 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxPrompts is how often one login asks the same question of the user's.
+// maxPrompts is how often a login asks the user the same question.
 const maxPrompts = 3
 
-// Password offers secret, RFC 4252 section 8. It is sent once in a login, unless
-// the server says that it did not want a password at that point. A server that
-// demands a new password ends the login with [ErrPasswordExpired].
+// Password offers secret, RFC 4252 section 8. The secret is sent once in a
+// login, unless the server says that a password was not wanted at that point. A
+// server that demands a new password ends the login with [ErrPasswordExpired].
 //
 // Where the server allows keyboard-interactive instead, and no other method of
-// the [Config] is for that, the password answers its prompt, if that is a single
-// one whose answer is not shown. What is shown, asked together with something
-// else, or asked next, as a one-time code would be, never gets the password.
+// the [Config] has that name, the secret answers a single prompt whose answer is
+// not shown. The secret never answers a prompt that is shown, prompts that come
+// together, or a second prompt, which may be for a one-time code.
 func Password(secret string) Method {
 	return &passwords{most: 1, current: func(context.Context, int) (string, error) { return secret, nil }}
 }
 
-// PasswordFunc offers what f returns, as [Password] does, and calls f again when
-// the server refuses it, three times at most in one login. The attempt that f is
-// given counts from 1. An error of f that wraps [ErrSkip] declines; any other
-// ends the login. f is called as soon as it is its turn: put [None] first to
-// find out whether the server wants a password before a person is asked for it.
+// PasswordFunc offers the password that f returns, as [Password] does, and calls
+// f again when the server refuses the password, three times at most in a login.
+// attempt counts from 1. An error of f that wraps [ErrSkip] declines; any other
+// error ends the login. f is called as soon as the method has its turn: put
+// [None] first to ask a person only if the server wants a password.
 func PasswordFunc(f func(ctx context.Context, attempt int) (string, error)) Method {
 	return &passwords{most: maxPrompts, current: f}
 }
 
 // PasswordChange is PasswordFunc(current) for servers that may demand a new
-// password. change returns it; prompt is the server's text, as clean as that of
-// a [Challenge], and may be of several lines. The server may not like the new
-// one and demand another: change is called three times at most, and attempt
-// counts from 1. Its errors are treated like those of current.
+// password. change returns the new password; prompt is the server's text, as
+// clean as the texts of a [Challenge], and may have several lines. A server may
+// reject the new password and demand another: change is called three times at
+// most, and attempt counts from 1. Errors of change are treated like those of
+// current.
 func PasswordChange(current func(ctx context.Context, attempt int) (string, error),
 	change func(ctx context.Context, attempt int, prompt string) (string, error)) Method {
 	return &passwords{most: maxPrompts, current: current, change: change}
 }
 
 type passwords struct {
-	most    int // how often current may be called in a login
+	most    int // bounds the calls of current in a login
 	current func(ctx context.Context, attempt int) (string, error)
-	change  func(ctx context.Context, attempt int, prompt string) (string, error) // nil: cannot be changed
+	change  func(ctx context.Context, attempt int, prompt string) (string, error) // nil: no new password
 }
 
-// passwordState is what the method remembers of a login.
+var _ MultiNameMethod = (*passwords)(nil)
+
+// passwordState is the method's memory of a login.
 type passwordState struct {
 	asked    int
 	waiting  *string // a password that the server has not judged yet
-	accepted bool    // the server took one as a password, so that a prompt is for something else
-	spent    bool    // no other is to be offered
+	accepted bool    // the server took a password, so a prompt asks for something else
+	spent    bool    // no further password is to be offered
 	talks    conversations
 }
 
 func (*passwords) Name() string { return methodPassword }
 
-// Names has the method that many servers allow in place of passwords.
+// Names adds the method that many servers allow in place of passwords.
 func (*passwords) Names() []string { return []string{methodPassword, methodKeyboardInteractive} }
 
 func (p *passwords) Try(ctx context.Context, x *Exchange) (reply Reply, err error) {
@@ -81,7 +84,6 @@ func (p *passwords) Try(ctx context.Context, x *Exchange) (reply Reply, err erro
 	return reply, err
 }
 
-// next returns the password to offer.
 func (p *passwords) next(ctx context.Context, s *passwordState) (string, error) {
 	if s.waiting == nil {
 		s.asked++
@@ -95,14 +97,14 @@ func (p *passwords) next(ctx context.Context, s *passwordState) (string, error) 
 	return *s.waiting, nil
 }
 
-// judged notes that the server has seen the password that was waiting.
+// judged notes that the server has seen the waiting password.
 func (p *passwords) judged(s *passwordState) {
 	s.waiting = nil
 	s.spent = s.spent || s.asked >= p.most
 }
 
-// send offers a password by the method of that name, and a new one if the
-// server demands that.
+// send offers a password by the method "password", and a new password if the
+// server demands one.
 func (p *passwords) send(ctx context.Context, x *Exchange, s *passwordState) (Reply, error) {
 	secret, err := p.next(ctx, s)
 	if err != nil {
@@ -131,9 +133,9 @@ func (p *passwords) renew(ctx context.Context, x *Exchange, secret string, round
 	demand := fmt.Errorf("%w: %q", ErrPasswordExpired, oneLine(prompt))
 	switch {
 	case p.change == nil:
-		return Reply{}, fmt.Errorf("%w, and nothing here can choose one", demand)
+		return Reply{}, fmt.Errorf("%w: use PasswordChange to set a new one", demand)
 	case round > maxPrompts:
-		return Reply{}, fmt.Errorf("%w, and did not like %d of them", demand, maxPrompts)
+		return Reply{}, fmt.Errorf("%w: the server rejected %d new passwords", demand, maxPrompts)
 	}
 	fresh, err := p.change(ctx, round, prompt)
 	if err != nil {
@@ -171,7 +173,6 @@ func (p *passwords) answer(ctx context.Context, x *Exchange, s *passwordState) (
 	return reply, err
 }
 
-// parseDemand returns the text of a demand for a new password.
 func parseDemand(packet []byte) (string, error) {
 	var msg passwdChangeReqMsg
 	if err := ssh.Unmarshal(packet, &msg); err != nil {

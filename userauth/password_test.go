@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
@@ -31,7 +32,7 @@ func TestPasswordFuncIsToldOfRefusals(t *testing.T) {
 	require.Contains(t, string(p.written[2]), "guess 3")
 }
 
-// A4
+// A4: endless failures.
 func TestPasswordFuncIsAskedThreeTimesInAll(t *testing.T) {
 	calls := 0
 	ask := func(context.Context, int) (string, error) { calls++; return "x", nil }
@@ -58,7 +59,7 @@ func TestPasswordIsNotAskedForWhenTheServerTakesNone(t *testing.T) {
 	}
 	p := verdicts(failure("publickey"))
 	e := requireError(t, authenticate(t, p, userauth.None(), userauth.PasswordFunc(ask)))
-	require.Equal(t, []string{"none: refused", "password: skipped: the server does not offer it"}, results(e))
+	require.Equal(t, []string{"none: refused", "password: skipped: the server does not allow the method"}, results(e))
 }
 
 func TestDemandForANewPassword(t *testing.T) {
@@ -66,7 +67,7 @@ func TestDemandForANewPassword(t *testing.T) {
 	p := verdicts(demand, success)
 	e := requireError(t, authenticate(t, p, userauth.Password("sesame"), other{}))
 	require.ErrorIs(t, e, userauth.ErrPasswordExpired)
-	require.ErrorContains(t, e, `the server demands a new password: "expired[2J change it"`)
+	require.ErrorContains(t, e, `the password has expired: "expired[2J change it"`)
 	require.NotContains(t, e.Error(), "sesame")
 	require.Len(t, p.written, 1)
 
@@ -75,14 +76,12 @@ func TestDemandForANewPassword(t *testing.T) {
 	require.ErrorAs(t, e, &protocol)
 }
 
-// demand is the server's wish for a new password.
+// demand returns the server's demand for a new password.
 func demand(prompt string) []byte {
-	return ssh.Marshal(struct {
-		Prompt, Language string `sshtype:"60"`
-	}{prompt, ""})
+	return ssh.Marshal(wire.UserauthPasswdChangeReqMsg{Prompt: prompt})
 }
 
-// constant is a func for a password that is known.
+// constant returns a func for PasswordFunc.
 func constant(secret string) func(context.Context, int) (string, error) {
 	return func(context.Context, int) (string, error) { return secret, nil }
 }
@@ -97,7 +96,7 @@ func TestPasswordIsChangedOnDemand(t *testing.T) {
 		answers [][]byte
 		asked   []string
 		sent    string // the last request
-		tried   string // how it ended; "" for success
+		tried   string // the attempts; "" for success
 	}{
 		"no demand":   {[][]byte{success}, nil, "\x00\x00\x00\x00\x06sesame", ""},
 		"changed":     {[][]byte{demand("expired"), success}, []string{"1 expired"}, "\x01\x00\x00\x00\x06sesame\x00\x00\x00\x06fresh1", ""},
@@ -136,7 +135,7 @@ func TestChangeOfAPasswordMayBeDeclined(t *testing.T) {
 		require.ErrorIs(t, err, tc.want)
 		if tc.want != nil {
 			require.ErrorIs(t, err, userauth.ErrPasswordExpired)
-			require.ErrorContains(t, err, `the server demands a new password: "expired": nobody is there`)
+			require.ErrorContains(t, err, `the password has expired: "expired": nobody is there`)
 		}
 	}
 }
@@ -145,7 +144,7 @@ func TestPasswordAnswersKeyboardInteractiveWhereNothingElseIsAllowed(t *testing.
 	refusal := failure("keyboard-interactive")
 	for name, tc := range map[string]struct {
 		answers [][]byte
-		sent    []string // what was answered; "password" for a request by that name
+		sent    []string // the answers; "password" for a request of the method password
 		tried   string   // "" for success
 	}{
 		"one hidden prompt":      {[][]byte{refusal, infoRequest("", "", "Password: "), success}, []string{"password", "sesame"}, ""},
@@ -168,7 +167,7 @@ func TestPasswordAnswersKeyboardInteractiveWhereNothingElseIsAllowed(t *testing.
 			}),
 		} {
 			if kind == "PasswordFunc" && name == "wrong" {
-				continue // it may ask once more
+				continue // the server may ask once more
 			}
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				p := verdicts(tc.answers...)
@@ -176,12 +175,9 @@ func TestPasswordAnswersKeyboardInteractiveWhereNothingElseIsAllowed(t *testing.
 				var sent []string
 				for _, packet := range p.written {
 					var r request
-					var answer struct {
-						N      uint32 `sshtype:"61"`
-						Answer []byte `ssh:"rest"`
-					}
+					var answer wire.UserauthInfoResponseMsg
 					if ssh.Unmarshal(packet, &answer) == nil {
-						sent = append(sent, string(answer.Answer[min(4, len(answer.Answer)):]))
+						sent = append(sent, string(answer.Answers[min(4, len(answer.Answers)):]))
 					} else if require.NoError(t, ssh.Unmarshal(packet, &r)); r.Method == "password" {
 						sent = append(sent, "password")
 					}
@@ -221,4 +217,12 @@ func TestPasswordFuncIsAskedAgainInKeyboardInteractive(t *testing.T) {
 	e := requireError(t, authenticate(t, p, method))
 	require.Equal(t, []int{1, 2, 3}, attempts, "the first is not asked for twice")
 	require.ErrorContains(t, e, `keyboard-interactive "Password:": refused, 3 times`)
+}
+
+// A5: a partial success does not repeat the password.
+func TestPasswordIsNotRepeatedAfterPartialSuccess(t *testing.T) {
+	p := newPeer(func([]byte) [][]byte { return [][]byte{partial("password")} })
+	e := requireError(t, authenticate(t, p, userauth.Password("sesame")))
+	require.Len(t, p.requests(t), 1)
+	require.Equal(t, []string{"password: partial success"}, results(e))
 }

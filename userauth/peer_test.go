@@ -1,13 +1,17 @@
 package userauth_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -15,11 +19,62 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-func TestMain(m *testing.M) { sshtest.Main(m) }
+// converse runs f as the only method against p.
+func converse(t *testing.T, p userauth.Transport, config userauth.Config, f func(x *userauth.Exchange) (userauth.Reply, error)) error {
+	config.User = "bob"
+	config.Methods = []userauth.Method{scripted(func(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) { return f(x) })}
+	return userauth.Authenticate(t.Context(), p, &config)
+}
+
+// permutations yields the orders of three names.
+func permutations(names []string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for i := range names {
+			for j := range names {
+				if i != j && !yield([]string{names[i], names[j], names[3-i-j]}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// requestMethod returns the method of a request.
+func requestMethod(t testing.TB, packet []byte) string {
+	var r request
+	require.NoError(t, ssh.Unmarshal(packet, &r))
+	return r.Method
+}
+
+// framed joins packets, each behind a length of two bytes.
+func framed(packets ...[]byte) (script []byte) {
+	for _, packet := range packets {
+		script = append(script, byte(len(packet)>>8), byte(len(packet)))
+		script = append(script, packet...)
+	}
+	return script
+}
+
+// unframed cuts a script into packets.
+func unframed(script []byte) (packets [][]byte) {
+	for len(script) > 2 {
+		n := min(int(script[0])<<8|int(script[1]), len(script)-2)
+		packets = append(packets, script[2:2+n])
+		script = script[2+n:]
+	}
+	return packets
+}
+
+// seededSigner returns the same key in every run, for a fuzz corpus.
+func seededSigner(tb testing.TB, seed byte) ssh.Signer {
+	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
+	require.NoError(tb, err)
+	return signer
+}
 
 var errBroken = errors.New("connection reset")
 
@@ -27,9 +82,9 @@ var errBroken = errors.New("connection reset")
 type peer struct {
 	answer     func(packet []byte) [][]byte // the server's answer to each packet of the client's
 	extensions map[string][]byte
-	hang       bool  // when the server has nothing to say: block until Close rather than end
+	hang       bool  // without an answer, ReadPacket blocks until Close
 	writeErr   error // returned by WritePacket
-	end        error // returned by ReadPacket when the server has nothing to say
+	end        error // returned by ReadPacket without an answer
 	session    []byte
 
 	mu      sync.Mutex
@@ -38,7 +93,7 @@ type peer struct {
 	queue   [][]byte
 	events  []string // "service", "write" and "read" in order
 	written [][]byte
-	handed  []byte // what ReadPacket returned last, spoilt by the next call
+	handed  []byte // the last packet, overwritten by the next ReadPacket
 }
 
 func newPeer(answer func(packet []byte) [][]byte) *peer {
@@ -63,7 +118,7 @@ func verdicts(answers ...[]byte) *peer {
 }
 
 // script returns a server that gives the nth list of answers to the nth request
-// or message of authentication, and none to anything else.
+// or message of authentication.
 func script(answers ...[][]byte) *peer {
 	return newPeer(func(packet []byte) [][]byte {
 		if packet[0] >= 80 || len(answers) == 0 {
@@ -75,22 +130,26 @@ func script(answers ...[][]byte) *peer {
 	})
 }
 
-// flights is a peer that takes several packets at once, and counts them.
+// flights is a peer that is a Batcher, and records the size of each flight.
 type flights struct {
 	*peer
-	sizes []int
+	sizes    []int
+	batching bool
 }
 
-func (f *flights) WritePacket(packet []byte) error { return f.WritePackets(packet) }
+func (f *flights) Batch(write func() error) error {
+	f.sizes = append(f.sizes, 0)
+	f.batching = true
+	defer func() { f.batching = false }()
+	return write()
+}
 
-func (f *flights) WritePackets(packets ...[]byte) error {
-	f.sizes = append(f.sizes, len(packets))
-	for _, p := range packets {
-		if err := f.peer.WritePacket(p); err != nil {
-			return err
-		}
+func (f *flights) WritePacket(packet []byte) error {
+	if !f.batching {
+		f.sizes = append(f.sizes, 0)
 	}
-	return nil
+	f.sizes[len(f.sizes)-1]++
+	return f.peer.WritePacket(packet)
 }
 
 func (p *peer) RequestService(name string) error {
@@ -149,12 +208,7 @@ func (p *peer) Close() error {
 }
 
 // request is an authentication request as the server parses it.
-type request struct {
-	User    string `sshtype:"50"`
-	Service string
-	Method  string
-	Payload []byte `ssh:"rest"`
-}
+type request = wire.UserauthRequestMsg
 
 // keyRequest is the payload of a publickey request.
 type keyRequest struct {
@@ -164,7 +218,7 @@ type keyRequest struct {
 	Rest      []byte `ssh:"rest"`
 }
 
-// requests returns the requests that the client has made.
+// requests returns the client's requests.
 func (p *peer) requests(t testing.TB) []request {
 	var all []request
 	for _, packet := range p.written {
@@ -202,40 +256,30 @@ func (p *peer) keyRequests(t testing.TB) []string {
 	return all
 }
 
-// What servers say.
+// Messages of servers.
 
 var success = []byte{52}
 
 func failure(methods ...string) []byte { return verdict(false, methods) }
+
 func partial(methods ...string) []byte { return verdict(true, methods) }
 
 func verdict(partial bool, methods []string) []byte {
-	return ssh.Marshal(struct {
-		Methods []string `sshtype:"51"`
-		Partial bool
-	}{methods, partial})
+	return ssh.Marshal(wire.UserauthFailureMsg{Methods: methods, PartialSuccess: partial})
 }
 
 func banner(text string) []byte {
-	return ssh.Marshal(struct {
-		Text, Language string `sshtype:"53"`
-	}{text, "en"})
+	return ssh.Marshal(wire.UserauthBannerMsg{Message: text, Language: "en"})
 }
 
 func keyOK(algorithm string, key []byte) []byte {
-	return ssh.Marshal(struct {
-		Algorithm string `sshtype:"60"`
-		Key       []byte
-	}{algorithm, key})
+	return ssh.Marshal(wire.UserauthPKOKMsg{Algorithm: algorithm, Key: key})
 }
 
-// infoRequest is a challenge of keyboard-interactive; a prompt that ends in "!"
-// is one whose answer may be echoed.
+// infoRequest is a challenge of keyboard-interactive. A prompt with a "!" at the
+// end allows echo.
 func infoRequest(name, instruction string, prompts ...string) []byte {
-	packet := ssh.Marshal(struct {
-		Name, Instruction, Language string `sshtype:"60"`
-		N                           uint32
-	}{name, instruction, "", uint32(len(prompts))})
+	packet := ssh.Marshal(wire.UserauthInfoRequestMsg{Name: name, Instruction: instruction, Count: uint32(len(prompts))})
 	for _, text := range prompts {
 		packet = append(packet, ssh.Marshal(struct {
 			Text string
@@ -245,8 +289,8 @@ func infoRequest(name, instruction string, prompts ...string) []byte {
 	return packet
 }
 
-// keyServer accepts exactly the keys given, however they are offered, and
-// checks signatures as RFC 4252 section 7 has it.
+// keyServer accepts only the keys given, and checks signatures by RFC 4252 section
+// 7.
 func keyServer(t testing.TB, keys ...ssh.PublicKey) *peer {
 	return newPeer(func(packet []byte) [][]byte {
 		var r request
@@ -267,8 +311,8 @@ func keyServer(t testing.TB, keys ...ssh.PublicKey) *peer {
 	})
 }
 
-// requireSignature builds the signed data byte by byte and verifies what the
-// packet carries against it.
+// requireSignature builds the signed data byte by byte and verifies the packet's
+// signature.
 func requireSignature(t testing.TB, packet []byte, key ssh.PublicKey) {
 	t.Helper()
 	var r request
@@ -337,7 +381,7 @@ func certSigner(t testing.TB, signer ssh.Signer) ssh.Signer {
 	return s
 }
 
-// fakeSigner has a key and signs as it is told to.
+// fakeSigner has a key, and signs by a func.
 type fakeSigner struct {
 	key  ssh.PublicKey
 	sign func(data []byte, algorithm string) (*ssh.Signature, error)
@@ -378,4 +422,43 @@ func results(e *userauth.Error) []string {
 		all = append(all, a.String())
 	}
 	return all
+}
+
+// token is a method from outside the package: a ticket in clear.
+type token string
+
+func (token) Name() string { return "token@example.com" }
+
+func (m token) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	if m == "" {
+		return userauth.Reply{}, fmt.Errorf("%w: no ticket", userauth.ErrSkip)
+	}
+	return x.Request([]byte(m))
+}
+
+// other is the method that the server wants after a partial success.
+type other struct{}
+
+func (other) Name() string { return "other@example.com" }
+
+func (other) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	return x.Request(nil)
+}
+
+// named is a method with any name.
+type named string
+
+func (n named) Name() string { return string(n) }
+
+func (n named) Try(_ context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	return x.Request(nil)
+}
+
+// scripted is a method made of a func.
+type scripted func(ctx context.Context, x *userauth.Exchange) (userauth.Reply, error)
+
+func (scripted) Name() string { return "scripted@example.com" }
+
+func (m scripted) Try(ctx context.Context, x *userauth.Exchange) (userauth.Reply, error) {
+	return m(ctx, x)
 }

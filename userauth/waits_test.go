@@ -14,8 +14,8 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// waits are all calls of this package that can wait. See waittest. A Banner or
-// a Trace that waits keeps everybody waiting: they have no context.
+// waits are all calls of this package that can wait, see waittest. A Banner or a
+// Trace has no context, and may hold a login.
 var waits = waittest.Calls{
 	"Authenticate, for the service":          logsIn(stuckInService, userauth.None()),
 	"Authenticate, for the request to leave": logsIn(stuckInWrite, userauth.None()),
@@ -98,7 +98,7 @@ var waits = waittest.Calls{
 
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
-// newNever returns a channel on which nothing comes before the end of the test.
+// newNever returns a channel that is closed at the end of the test.
 func newNever(t *testing.T) <-chan struct{} {
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
@@ -116,7 +116,7 @@ func (s stuckAgent) Signers() ([]ssh.Signer, error) {
 	return nil, errBroken
 }
 
-// asking is a method that does one thing.
+// asking is a method made of a single call.
 type asking func(x *userauth.Exchange) (userauth.Reply, error)
 
 func (asking) Name() string { return "asking@example.com" }
@@ -132,7 +132,7 @@ const (
 	stuckInFunc
 )
 
-// stuckTransport is a transport that waits for ever in one of its methods.
+// stuckTransport is a transport that waits for ever in a method.
 type stuckTransport struct {
 	*peer
 	where int
@@ -149,7 +149,7 @@ func (s *stuckTransport) wait(where int) error {
 	return nil
 }
 
-func (s *stuckTransport) AwaitService() error { return s.wait(stuckInService) }
+func (s *stuckTransport) WaitService() error { return s.wait(stuckInService) }
 
 func (s *stuckTransport) WritePacket(packet []byte) error {
 	if err := s.wait(stuckInWrite); err != nil {
@@ -179,13 +179,13 @@ func (s *stuckTransport) Close() error {
 	return nil
 }
 
-// logsIn has a login wait. A lost connection is noticed by those who read or
-// write, so not while a function of the user's is asked.
+// logsIn lets a login wait. The loss of the connection is noticed by reads and
+// writes, but not while a function of the user's is called.
 func logsIn(where int, m userauth.Method) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		s := &stuckTransport{where: where, done: make(chan struct{}), peer: newPeer(func(packet []byte) [][]byte {
 			var r request
-			_ = ssh.Unmarshal(packet, &r) // if it is one
+			_ = ssh.Unmarshal(packet, &r) // if the packet is a request
 			switch r.Method {
 			case "password":
 				return [][]byte{demand("expired")}
@@ -203,7 +203,7 @@ func logsIn(where int, m userauth.Method) waittest.Call {
 			ends = ends[:1]
 		}
 		return waittest.Blocked{Context: true, Ends: ends, Do: func(ctx context.Context) error {
-			return userauth.Authenticate(ctx, s, &userauth.Config{User: "bob", Methods: []userauth.Method{m}, AwaitService: true})
+			return userauth.Authenticate(ctx, s, &userauth.Config{User: "bob", Methods: []userauth.Method{m}, WaitService: true})
 		}}
 	}
 }

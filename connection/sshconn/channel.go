@@ -17,8 +17,8 @@ type channel struct {
 	closed atomic.Bool // Close has been called
 }
 
-// newChannel takes over a channel that is open. It closes the Go channel of the
-// requests at the end of the channel, after the last of them.
+// newChannel takes over an open channel. The Go channel of the requests is closed at the end of
+// the channel, after the last request.
 func newChannel(ch *connection.Channel, requests *requestQueue) *channel {
 	go func() {
 		<-ch.Done()
@@ -39,8 +39,8 @@ func (c *channel) Write(p []byte) (int, error) {
 
 func (c *channel) CloseWrite() error { return endOfFile(c.ch.CloseWrite()) }
 
-// Close closes the channel, unless both sides have done so already: what has
-// arrived by then can still be read, as it can in x/crypto.
+// Close closes the channel, unless both sides have done so already: received data can still be
+// read then, as in x/crypto.
 func (c *channel) Close() error {
 	select {
 	case <-c.ch.Done():
@@ -63,7 +63,7 @@ func (c *channel) SendRequest(name string, wantReply bool, payload []byte) (bool
 
 func (c *channel) Stderr() io.ReadWriter { return stderr{c} }
 
-// readError ends a stream with io.EOF where x/crypto's does, but for a lost
+// readError ends a stream with io.EOF where x/crypto does, except after the loss of the
 // connection: output that was cut short must not look whole.
 func (c *channel) readError(err error) error {
 	if err != nil && c.closed.Load() {

@@ -3,7 +3,6 @@ package sshconn_test
 import (
 	"io"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -72,56 +71,6 @@ func TestRefusedChannelRequestIsNoError(t *testing.T) {
 	require.NoError(t, err)
 	err = peer.Request(t.Context(), "x@example.com", nil)
 	require.ErrorAs(t, err, new(*connection.RequestError))
-}
-
-// ssh.Session waits for the end of the requests, and takes what has not come
-// by then for missing.
-func TestExitStatusComesBeforeTheEndOfRequests(t *testing.T) {
-	b := newBridge(t)
-	accepted := b.accept("session")
-	for range 200 {
-		_, requests, err := b.OpenChannel("session", nil)
-		require.NoError(t, err)
-		peer := <-accepted
-		_, err = peer.SendRequest(t.Context(), "exit-status", false, []byte{0, 0, 0, 7})
-		require.NoError(t, err)
-		require.NoError(t, peer.Close())
-		r, ok := <-requests
-		require.True(t, ok)
-		require.Equal(t, "exit-status", r.Type)
-		_, more := <-requests
-		require.False(t, more)
-	}
-}
-
-// However many requests nobody has received, the connection goes on, and how
-// the command ended is not lost.
-func TestSlowReaderOfChannelRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
-		ch, requests, peer := b.open(t)
-		for range 200 {
-			err := peer.Request(t.Context(), "keepalive@example.com", nil)
-			require.ErrorAs(t, err, new(*connection.RequestError))
-		}
-		for range 10 {
-			_, err := peer.SendRequest(t.Context(), "exit-status", false, []byte{0, 0, 0, 7})
-			require.NoError(t, err)
-		}
-		ok, err := ch.SendRequest("alive@example.com", true, nil)
-		require.NoError(t, err)
-		require.True(t, ok)
-		require.NoError(t, peer.Close())
-		synctest.Wait()
-
-		var received []string
-		for r := range requests {
-			received = append(received, r.Type)
-		}
-		require.Len(t, received, 18)
-		require.Equal(t, []string{"keepalive@example.com", "exit-status", "exit-status"}, received[15:])
-		require.NoError(t, b.Close())
-	})
 }
 
 func TestCloseOfChannelByThisSide(t *testing.T) {

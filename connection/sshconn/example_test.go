@@ -15,8 +15,8 @@ import (
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// A library wants an *ssh.Client, and gets one that runs on this module's
-// layers. With package nacre, whose Client has them all, it is one line:
+// A library that wants an *ssh.Client gets a client on this module's layers. With the Client of
+// package nacre, the call is:
 //
 //	ssh.NewClient(sshconn.New(client.Conn(), client.Transport(), user))
 func Example() {

@@ -43,7 +43,7 @@ func (m *metadata) LocalAddr() net.Addr {
 	return m.transport.LocalAddr()
 }
 
-// Algorithms returns what the latest key exchange has settled.
+// Algorithms returns the results of the latest key exchange.
 func (m *metadata) Algorithms() ssh.NegotiatedAlgorithms {
 	s := m.state()
 	return ssh.NegotiatedAlgorithms{

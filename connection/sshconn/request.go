@@ -9,8 +9,8 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 )
 
-// maxRequests is how many requests wait to be received, and reserved how many
-// more that tell how a command ended: one exit-status and one exit-signal.
+// maxRequests bounds the requests that wait to be received. Beyond the bound, reserved places
+// are for the end of a command: an exit-status and an exit-signal.
 const (
 	maxRequests = 16
 	reserved    = 2
@@ -21,7 +21,7 @@ const (
 type requestQueue struct {
 	out chan *ssh.Request
 
-	mu     sync.Mutex // makes sending and closing exclude one another
+	mu     sync.Mutex // keeps sending and closing apart
 	closed bool
 }
 
@@ -29,8 +29,8 @@ func newRequestQueue() *requestQueue {
 	return &requestQueue{out: make(chan *ssh.Request, maxRequests+reserved)}
 }
 
-// handle is the connection.RequestFunc of all requests. It never waits for the
-// reader, and refuses.
+// handle is the connection.RequestFunc of all requests: a refusal each time, and never a wait
+// for the reader.
 func (q *requestQueue) handle(_ context.Context, r *connection.Request) (reply []byte, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -44,7 +44,7 @@ func (q *requestQueue) handle(_ context.Context, r *connection.Request) (reply [
 	return nil, false
 }
 
-// close ends the queue; what is in it can still be received.
+// close ends the queue; queued requests can still be received.
 func (q *requestQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

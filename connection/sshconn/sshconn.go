@@ -1,22 +1,21 @@
 // Package sshconn presents a connection of this module as the types of package
-// golang.org/x/crypto/ssh, for libraries that take nothing else: SFTP and SCP
-// clients, agent forwarding, whatever asks for a [*ssh.Client].
+// golang.org/x/crypto/ssh, for libraries that take nothing else: SFTP and SCP clients, agent
+// forwarding, and all users of a [*ssh.Client].
 //
 //	client := ssh.NewClient(sshconn.New(conn, transport, user))
 //
-// That is a whole ssh.Client: sessions, Dial, Listen, HandleChannelOpen. It may
-// share its connection with the packages of this module, which get the
-// channels and requests that they have handlers for, and it the others.
+// The result is a whole ssh.Client: sessions, Dial, Listen, HandleChannelOpen. The packages of
+// this module may share the connection: they get the channels and requests that they have
+// handlers for, and the ssh.Client all others.
 //
-// A program of its own does better with package nacre, or packages connection
-// and channel: they have contexts, deadlines and errors that say more.
+// A new program does better with package nacre, or packages connection and channel: they have
+// contexts, deadlines and errors that say more.
 //
-// Three things are not as in x/crypto. An [*ssh.Request] that somebody else has
-// made cannot be answered, so every request of the peer is refused at once, and
-// what is handed out has WantReply false; ssh.Client would refuse it too, and
-// who wants to answer gives [connection.Conn] a handler. Closing a channel that
-// the peer has not closed discards what was not read. And a stream that the
-// loss of the connection cuts short does not end with io.EOF.
+// Three things differ from x/crypto. Only the maker of an [*ssh.Request] can answer the
+// request, so every request of the peer is refused at once and handed out with WantReply false.
+// ssh.Client would refuse the request too; to answer requests, give [connection.Conn] a
+// handler. Closing a channel that the peer has not closed discards unread data. And a stream
+// that the loss of the connection cuts short does not end with io.EOF.
 package sshconn
 
 import (
@@ -31,21 +30,20 @@ import (
 	"github.com/nacre-ssh/nacre/transport"
 )
 
-// New returns c as an [ssh.Conn], with the channels and the global requests of
-// the peer. All three are what ssh.NewClient takes. t is the transport below c
-// and user the name that was logged in; they serve only to tell the ssh.Conn's
-// metadata, and t is nil when c runs on something else.
+// New returns c as an [ssh.Conn], with the channels and the global requests of the peer: the
+// three arguments of ssh.NewClient. t is the transport below c, or nil, and user the name of
+// the login; both serve only for the ssh.Conn's metadata. Opens and requests that arrive before
+// New are handled by the handlers of the [connection.Config], if any.
 //
-// The ssh.Conn, which is an [ssh.AlgorithmsConnMetadata] too, owns c: Close
-// closes it. Wait returns [net.ErrClosed] after a Close on this side and the
-// cause otherwise, never nil. After the end requests return io.EOF.
+// The ssh.Conn, which is an [ssh.AlgorithmsConnMetadata] too, owns c: Close closes c. Wait
+// returns [net.ErrClosed] after a Close on this side and the cause otherwise, never nil. After
+// the end requests return io.EOF.
 //
-// Both Go channels are closed at the end of the connection. Nothing waits for
-// their reader: up to 256 channels of the peer are held until somebody accepts
-// or rejects them, and further ones refused; requests, of the connection and
-// of each channel, are dropped while 16 wait to be received. What tells how a
-// command ended is kept, and comes before the Go channel of its requests is
-// closed.
+// Both Go channels are closed at the end of the connection. Nothing waits for their reader: up
+// to 256 channels of the peer are held until accepted or rejected, and further channels
+// refused; requests, of the connection and of each channel, are dropped while 16 wait to be
+// received. Requests that tell how a command ended are kept, and come before the Go channel of
+// the requests is closed.
 func New(c *connection.Conn, t *transport.Conn, user string) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request) {
 	b := &conn{
 		metadata: metadata{transport: t, user: user},
@@ -68,9 +66,9 @@ type conn struct {
 
 var _ ssh.AlgorithmsConnMetadata = (*conn)(nil)
 
-// forward hands out the channels of the peer and lives as long as the
-// connection. It is between their handlers and the reader because only a
-// single sender can close what the reader ranges over.
+// forward hands out the channels of the peer and lives as long as the connection. Handlers send
+// to forward and not to the reader, because only a single sender can close the Go channel that
+// the reader ranges over.
 func (c *conn) forward(channels chan<- ssh.NewChannel, requests *requestQueue) {
 	defer close(channels)
 	defer requests.close()
@@ -88,9 +86,8 @@ func (c *conn) forward(channels chan<- ssh.NewChannel, requests *requestQueue) {
 	}
 }
 
-// handleOpen is the connection.OpenFunc of all channels. It returns when the
-// channel has been accepted or rejected: the connection would refuse it
-// otherwise.
+// handleOpen is the connection.OpenFunc of all channels. handleOpen returns when the channel
+// has been accepted or rejected: otherwise the connection would refuse the channel.
 func (c *conn) handleOpen(ctx context.Context, o *connection.Open) {
 	i := &incoming{open: o, decided: make(chan struct{})}
 	select {
@@ -140,8 +137,8 @@ func (c *conn) Wait() error {
 // Close closes the connection.
 func (c *conn) Close() error { return c.conn.Close() }
 
-// granted turns what a request got into the two values that ssh.Conn and
-// ssh.Channel return: there a refusal is no error.
+// granted turns the result of a request into the two values of ssh.Conn and ssh.Channel, for
+// whom a refusal is no error.
 func granted(wantReply bool, err error) (bool, error) {
 	if _, refused := errors.AsType[*connection.RequestError](err); refused {
 		return false, nil
@@ -149,8 +146,8 @@ func granted(wantReply bool, err error) (bool, error) {
 	return wantReply && err == nil, endOfFile(err)
 }
 
-// endOfFile makes the end of a channel or connection the error that x/crypto
-// has for it, and that its callers compare with ==. The cause is known to Wait.
+// endOfFile turns the end of a channel or connection into io.EOF, as x/crypto does: callers
+// compare the error with ==. Wait returns the cause.
 func endOfFile(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return io.EOF

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/connection"
-	"github.com/nacre-ssh/nacre/connection/sshconn"
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
@@ -61,8 +60,8 @@ func TestSessionRunsCommands(t *testing.T) {
 	})
 }
 
-// A command may be over before its standard input is closed, which must not
-// make it fail: x/crypto tells that case by an error that is io.EOF.
+// A command that ends before its standard input is closed has not failed: x/crypto recognizes
+// the case by an error of io.EOF.
 func TestSessionOfCommandThatEndsAtOnce(t *testing.T) {
 	c := client(t, sshtest.NewServer(t, nil))
 	for range 50 {
@@ -116,37 +115,6 @@ func TestRefusedChannel(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, ssh.ConnectionFailed, refused.Reason)
 	})
-}
-
-func TestMetadata(t *testing.T) {
-	s := sshtest.NewServer(t, nil)
-	c, tc := stack(t, s)
-	b, _, _ := sshconn.New(c, tc, "gopher")
-	require.Equal(t, "gopher", b.User())
-	require.Equal(t, tc.SessionID(), b.SessionID())
-	require.NotEmpty(t, b.SessionID())
-	require.Equal(t, tc.State().ClientVersion, string(b.ClientVersion()))
-	require.Equal(t, "SSH-2.0-sshtest", string(b.ServerVersion()))
-	require.Equal(t, s.Addr, b.RemoteAddr().String())
-	require.Equal(t, tc.LocalAddr(), b.LocalAddr())
-
-	require.Implements(t, (*ssh.AlgorithmsConnMetadata)(nil), b)
-	algorithms := b.(ssh.AlgorithmsConnMetadata).Algorithms()
-	require.Equal(t, tc.State().KeyExchange, algorithms.KeyExchange)
-	require.Equal(t, ssh.KeyAlgoED25519, algorithms.HostKey)
-	require.Equal(t, tc.State().ServerCipher, algorithms.Read.Cipher)
-	require.Equal(t, tc.State().ClientCipher, algorithms.Write.Cipher)
-}
-
-func TestMetadataWithoutTransport(t *testing.T) {
-	b := newBridge(t)
-	require.Equal(t, "gopher", b.User())
-	require.Empty(t, b.SessionID())
-	require.Empty(t, b.ClientVersion())
-	require.Empty(t, b.ServerVersion())
-	require.Equal(t, ":0", b.RemoteAddr().String())
-	require.Equal(t, ":0", b.LocalAddr().String())
-	require.Zero(t, b.Conn.(ssh.AlgorithmsConnMetadata).Algorithms())
 }
 
 func TestGlobalRequests(t *testing.T) {
@@ -244,25 +212,7 @@ func TestCloseUnblocksRequests(t *testing.T) {
 	require.Equal(t, io.EOF, <-results)
 }
 
-// The peer's requests of a connection are refused whether anybody receives
-// them or not, and those that nobody receives are bounded.
-func TestSlowReaderOfGlobalRequests(t *testing.T) {
-	b := newBridge(t)
-	for range 200 {
-		_, err := b.peer.Request(t.Context(), "keepalive@example.com", []byte("payload"))
-		require.ErrorAs(t, err, new(*connection.RequestError))
-	}
-	require.NoError(t, b.Close())
-	var received []*ssh.Request
-	for r := range b.requests {
-		received = append(received, r)
-	}
-	require.Len(t, received, 16)
-	require.Equal(t, &ssh.Request{Type: "keepalive@example.com", Payload: []byte("payload")}, received[0])
-	require.NoError(t, received[0].Reply(true, nil), "a reply is not possible, and no harm either")
-}
-
-// Requests that have arrived when the connection ends are still handled.
+// Requests that arrived before the end of the connection are still handled.
 func TestGlobalRequestAfterTheEnd(t *testing.T) {
 	b := newBridge(t)
 	arrived, release, handled := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -288,8 +238,8 @@ func TestGlobalRequestAfterTheEnd(t *testing.T) {
 	<-handled
 }
 
-// The rest of the connection works while nobody receives the channels that the
-// peer opens; they are bounded, too.
+// The rest of the connection works while nobody receives the peer's channels, and the number of
+// those is bounded.
 func TestSlowReaderOfChannels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBridge(t)

@@ -16,11 +16,11 @@ import (
 	"github.com/nacre-ssh/nacre/connection"
 	"github.com/nacre-ssh/nacre/connection/sshconn"
 	"github.com/nacre-ssh/nacre/internal/waittest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// waits are all calls of this package that can wait. See waittest. The errors
-// are those that the users of x/crypto/ssh expect; none of these calls takes a
-// context.
+// waits are all calls of this package that can wait. See waittest. The errors are those that
+// the users of x/crypto/ssh expect; none of these calls takes a context.
 var waits = waittest.Calls{
 	"conn.Wait": func(t *testing.T) waittest.Blocked {
 		s := newSilent(t)
@@ -66,7 +66,7 @@ func newSilent(t *testing.T) *silent {
 	s.cut = sync.OnceFunc(func() { close(s.ended) })
 	s.native = connection.New(reset{packets{s.in, s.out, s.ended, s.cut}}, nil)
 	s.Conn, s.channels, _ = sshconn.New(s.native, nil, "gopher")
-	go func() { // takes what comes, until fill
+	go func() { // takes packets until fill
 		for packet := range s.out {
 			if packet == nil {
 				return
@@ -80,7 +80,7 @@ func newSilent(t *testing.T) *silent {
 	return s
 }
 
-// reset makes the loss of a connection one that has a cause.
+// reset gives the loss of a connection a cause.
 type reset struct{ packets }
 
 func (r reset) ReadPacket() ([]byte, error) {
@@ -109,8 +109,7 @@ func (s *silent) fill() {
 	}
 }
 
-// blocked has do wait for the peer. Errors other than that of Wait are io.EOF
-// where x/crypto's are.
+// blocked makes do wait for the peer. Errors other than Wait's are io.EOF where x/crypto's are.
 func (s *silent) blocked(eof bool, do func() error) waittest.Blocked {
 	closed, lost := []error{net.ErrClosed}, []error{os.ErrPermission}
 	if eof {
@@ -133,12 +132,7 @@ func onChannel(do func(ch ssh.Channel) error, eof bool) waittest.Call {
 			}
 		}()
 		synctest.Wait()
-		s.in <- ssh.Marshal(struct {
-			Recipient uint32 `sshtype:"91"`
-			Sender    uint32
-			Window    uint32
-			MaxPacket uint32
-		}{0, 7, 0, 32 << 10})
+		s.in <- ssh.Marshal(wire.ChannelOpenConfirmMsg{Sender: 7, MaxPacket: 32 << 10})
 		ch := <-opened
 		b := s.blocked(eof, func() error { return do(ch) })
 		b.Ends = append(b.Ends, waittest.End{Name: "Close of the channel", By: func() { ch.Close() }, Want: []error{io.EOF}})
@@ -149,12 +143,7 @@ func onChannel(do func(ch ssh.Channel) error, eof bool) waittest.Call {
 func onIncoming(do func(n ssh.NewChannel) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		s := newSilent(t)
-		s.in <- ssh.Marshal(struct {
-			Type      string `sshtype:"90"`
-			Sender    uint32
-			Window    uint32
-			MaxPacket uint32
-		}{"x", 7, 0, 32 << 10})
+		s.in <- ssh.Marshal(wire.ChannelOpenMsg{Type: "x", Sender: 7, MaxPacket: 32 << 10})
 		incoming := <-s.channels
 		s.fill()
 		return s.blocked(false, func() error { return do(incoming) })

@@ -1,11 +1,11 @@
-// Cat runs the command "cat" on a server, sends it a line, and prints what
-// comes back. It goes through the layers one by one, and so is a tour of them;
-// with nacre.Dial it would be three lines.
+// Cat runs the command "cat" on a server, sends a line, and prints the echo. The
+// program is a tour of the layers, from the lowest to the highest; with nacre.Dial
+// the tour would be three lines.
 //
 //	go run ./examples/cat
 //	go run ./examples/cat [-i keyfile] [-known-hosts file] [-fingerprint SHA256:…] user@host[:port]
 //
-// Without a target it starts a server of its own on loopback.
+// Without a target, Cat starts a server of its own on loopback.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/nacre-ssh/nacre"
 	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/connection"
 	"github.com/nacre-ssh/nacre/examples/internal/login"
@@ -38,7 +39,7 @@ func main() {
 	}
 }
 
-// run finds out where to connect to: to the target, or to a server of our own.
+// run chooses the server: the target's, or a server of our own.
 func run(args []string) error {
 	var flags login.Flags
 	set := flag.NewFlagSet("cat", flag.ContinueOnError)
@@ -59,7 +60,7 @@ func run(args []string) error {
 		hostKey := transport.FixedHostKey(server.HostKey)
 		return cat(ctx, server.User, server.Addr, hostKey, userauth.PublicKeys(server.Signer))
 	}
-	user, addr, err := login.SplitTarget(set.Arg(0))
+	user, addr, err := nacre.SplitTarget(set.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func run(args []string) error {
 
 // cat is the tour.
 func cat(ctx context.Context, user, addr string, hostKey transport.HostKeyVerifier, methods ...userauth.Method) error {
-	// Below everything: bytes, from wherever one likes.
+	// Below everything: bytes, by any net.Conn.
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func cat(ctx context.Context, user, addr string, hostKey transport.HostKeyVerifi
 		return err
 	}
 
-	// RFC 4252: who we are. It borrows the transport's packets until it is done.
+	// RFC 4252: who we are. Authenticate borrows the transport's packets.
 	if err := userauth.Authenticate(ctx, t, &userauth.Config{User: user, Methods: methods}); err != nil {
 		return err
 	}
@@ -99,15 +100,15 @@ func cat(ctx context.Context, user, addr string, hostKey transport.HostKeyVerifi
 	// RFC 4254: channels. From here on the packets are the connection's.
 	conn := connection.New(t, nil)
 	defer conn.Close()
-	// Streams know deadlines and no contexts: close what they run on.
+	// Streams know deadlines and no contexts: the end of ctx closes the connection.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	// RFC 4254 section 6: one of these channels is a session that runs cat.
+	// RFC 4254 section 6: a session is a channel, and runs cat.
 	session, err := channel.NewSession(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if err := session.Stderr().Close(); err != nil { // not wanted: it holds no window
+	if err := session.Stderr().Close(); err != nil { // no reader, no window
 		return err
 	}
 	if err := session.Start(ctx, "cat"); err != nil {

@@ -1,10 +1,10 @@
-// Exec runs one command on a server, as ssh does: standard input, output and
-// error are streamed, and its exit status is that of the command.
+// Exec runs a command on a server, as ssh does: standard input, output and error
+// are streamed, and the exit status is the status of the command.
 //
 //	go run ./examples/exec [-i keyfile] [-known-hosts file] [-fingerprint fp] [-password-env VAR] user@host[:port] command…
 //
-// It exits with 255 for errors of its own, and for a command that was ended by
-// a signal, with one line on standard error that says so.
+// For errors of its own, and for a command killed by a signal, Exec prints one line
+// on standard error and exits with 255.
 package main
 
 import (
@@ -66,16 +66,16 @@ func run(args []string) error {
 		methods = append(methods, userauth.Password(*password), userauth.KeyboardInteractive(answer(*password)))
 	}
 
-	// The program knows what it wants before it connects, so that the command
-	// can leave together with the proof of who we are.
+	// The program names its command before it connects, so that the command can
+	// leave together with the login.
 	config := &nacre.Config{HostKey: hostKey, Auth: methods}
 	cmd := nacre.Command(ctx, set.Arg(0), config, strings.Join(set.Args()[1:], " "))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
 
-// answer gives the password to a server that asks for it by
-// keyboard-interactive authentication: by one question, whose answer it hides.
+// answer gives the password to a server with keyboard-interactive authentication,
+// if there is a single question whose answer is not shown.
 func answer(password string) func(context.Context, userauth.Challenge) ([]string, error) {
 	return func(_ context.Context, c userauth.Challenge) ([]string, error) {
 		switch {
@@ -84,7 +84,7 @@ func answer(password string) func(context.Context, userauth.Challenge) ([]string
 		case len(c.Prompts) == 1 && !c.Prompts[0].Echo && c.Attempt <= 1:
 			return []string{password}, nil
 		default:
-			return nil, fmt.Errorf("%w: the server asks something else than the password", userauth.ErrSkip)
+			return nil, fmt.Errorf("%w: the server asks another question than the password", userauth.ErrSkip)
 		}
 	}
 }

@@ -19,12 +19,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite api.txt")
 
-// TestAPI makes each change of what is exported a line of the change: api.txt
-// has the declarations of all packages that can be imported.
+// TestAPI compares the exported declarations of all importable packages with
+// api.txt, so every change of the API is a line of the commit.
 func TestAPI(t *testing.T) {
 	packages := make(map[string][]*file)
 	for _, f := range sources(t) {
-		if !f.test && !f.below("internal") && !f.below("examples") {
+		if !f.test && !f.internal() && !f.below("examples") {
 			packages[f.dir] = append(packages[f.dir], f)
 		}
 	}
@@ -60,7 +60,7 @@ func compare(golden, api string) string {
 }
 
 // exported returns the exported declarations of a package in the order of go
-// doc: constants, variables, functions, and types with what belongs to them.
+// doc: constants, variables, functions, and types with their functions and methods.
 func exported(t *testing.T, dir string, files []*file) []string {
 	t.Helper()
 	syntax := make([]*ast.File, len(files))
@@ -112,12 +112,12 @@ func render(t *testing.T, decl ast.Decl) string {
 		case *ast.Field:
 			n.Doc, n.Comment = nil, nil
 		case *ast.StructType:
-			n.Incomplete = false // that fields are left out is no news
+			n.Incomplete = false // else the printer would mention omitted fields
 		}
 		return true
 	})
 	var b strings.Builder
-	// Raw, so that a longer name does not move all its neighbours.
+	// RawFormat keeps a longer name from moving all its neighbours.
 	require.NoError(t, (&printer.Config{Mode: printer.RawFormat}).Fprint(&b, token.NewFileSet(), decl))
 	return b.String()
 }

@@ -1,4 +1,4 @@
-// Package archtest has the tests of what no compiler looks at: who may import
-// whom, what is exported, how long files and functions are, and whether the
-// code in README.md is code.
+// Package archtest tests the properties that no compiler checks: the imports of
+// each package, the exported API, the sizes of files and functions, the prose of
+// comments, the place of each test, and the code and links of the pages.
 package archtest

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 
 const (
 	module = "github.com/nacre-ssh/nacre"
-	root   = "../.." // where it is, seen from this directory
+	root   = "../.." // of the module, seen from this directory
 )
 
 // file is a Go file of the module.
@@ -26,11 +27,11 @@ type file struct {
 	test   bool
 	source []byte
 	syntax *ast.File
-	fset   *token.FileSet // one for all files
+	fset   *token.FileSet // shared by all files
 }
 
-// sources parses the whole module, for whatever system a file is. Modules
-// below it are none of it.
+// sources parses the whole module, the files for other systems included. Nested
+// modules are left out.
 func sources(t *testing.T) []*file {
 	t.Helper()
 	var files []*file
@@ -73,8 +74,11 @@ func parse(fset *token.FileSet, path string) (*file, error) {
 	return f, err
 }
 
-// lines counts as editors do.
+// lines counts lines as editors do.
 func (f *file) lines() int { return bytes.Count(f.source, []byte("\n")) }
 
-// below tells whether the file is in dir or under it.
+// below reports whether the file is in dir or in a directory under dir.
 func (f *file) below(dir string) bool { return f.dir == dir || strings.HasPrefix(f.dir, dir+"/") }
+
+// internal reports whether only this module can import the file's package.
+func (f *file) internal() bool { return slices.Contains(strings.Split(f.dir, "/"), "internal") }

@@ -1,6 +1,6 @@
 // Program bench measures Nacre, golang.org/x/crypto/ssh and OpenSSH's ssh side
-// by side, in one run on one machine. It prints a table of what each of them
-// needs, their ratios, and the bar that Nacre is held to.
+// by side, in a single run on a single machine. The program prints a table of
+// the measurements, the ratios, and the bar for Nacre.
 //
 //	go run ./internal/bench             # everything; some 15 minutes
 //	go run ./internal/bench -quick      # a smoke run
@@ -12,12 +12,12 @@
 // sshtest.Link.
 //
 // Wherever CPU time is measured, all three clients do the same work in the
-// same way: a process connects, runs one command, copies its file descriptor 0
-// to the command and the command's output to its file descriptor 1. For Nacre
-// and x/crypto/ssh this program runs itself, as the smallest such client.
-// Whatever depends on an amount of data is the difference between a run with
-// that amount and one with a single byte, so that start and handshake are not
-// in it. Clients take turns, and the result is the median of all turns.
+// same way: a process connects, runs a command, copies its file descriptor 0 to
+// the command and the command's output to its file descriptor 1. For Nacre and
+// x/crypto/ssh this program runs itself, as the smallest client of this kind.
+// Measurements of an amount of data are the difference between a run with the
+// whole amount and a run with a single byte, and so leave out start and
+// handshake. Clients take turns, and the result is the median of all turns.
 package main
 
 import (
@@ -36,6 +36,8 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
+// main runs a task if this process was started for a task, and the
+// measurements otherwise.
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == taskArg {
 		os.Exit(runTask(os.Args[2]))
@@ -51,15 +53,15 @@ func main() {
 	}
 }
 
-// A bench is one run of the program: its flags and what it has found.
+// A bench is a run of the program: the flags and the results.
 type bench struct {
 	n        int            // turns for each client
 	size     int64          // bytes on loopback
-	link     sshtest.Link   // for what is measured at a distance
-	linkTime time.Duration  // how long a transfer through it takes, about
+	link     sshtest.Link   // for measurements at a distance
+	linkTime time.Duration  // of a transfer through the link, about
 	idle     []int          // numbers of idle connections
 	settle   time.Duration  // the time until they count as idle
-	connects int            // number of connections made one after the other
+	connects int            // number of consecutive connections
 	commands int            // number of concurrent commands
 	ciphers  []suite        // on loopback
 	only     *regexp.Regexp // names of results
@@ -68,10 +70,12 @@ type bench struct {
 	svg      string // file to write, or empty
 
 	harness *harness
-	login   *login // to sshd, of which there is one for all measurements
+	login   *login // to the sshd of all measurements
 	results results
 }
 
+// parseFlags sets the amounts. A smoke run measures everything too, with
+// little data and few connections.
 func (b *bench) parseFlags() {
 	flag.IntVar(&b.n, "n", 5, "turns for each client; results are medians")
 	flag.Int64Var(&b.size, "size", 1_000_000_000, "bytes of each transfer on loopback")
@@ -93,7 +97,7 @@ func (b *bench) parseFlags() {
 	b.only = regexp.MustCompile(*only)
 }
 
-// run measures everything, and then says what it has found.
+// run measures everything, and then reports.
 func (b *bench) run(ctx context.Context) error {
 	b.harness = new(harness)
 	defer b.harness.close()
@@ -103,6 +107,8 @@ func (b *bench) run(ctx context.Context) error {
 	return b.report(ctx, os.Stdout)
 }
 
+// measure runs all measurements in their order, and stops at the first error.
+// A failure of the harness becomes an error here.
 func (b *bench) measure(ctx context.Context) (err error) {
 	defer b.harness.recover(&err)
 	for _, measure := range []func(context.Context) error{
@@ -115,6 +121,8 @@ func (b *bench) measure(ctx context.Context) (err error) {
 	return nil
 }
 
+// report writes the picture, if the flags name a file, and the table or the
+// JSON lines to w.
 func (b *bench) report(ctx context.Context, w io.Writer) error {
 	about := thisMachine(ctx)
 	if b.svg != "" {
@@ -131,8 +139,8 @@ func (b *bench) report(ctx context.Context, w io.Writer) error {
 	return b.results.writeTable(w, about, b.bars())
 }
 
-// add notes a result, if it was asked for. Names tell what is better only in
-// their unit: of "MB/s" and "/s" more is, of all others less.
+// add notes a result that the flags ask for. The unit says which direction is
+// better: more of "MB/s" and "/s", less of all others.
 func (b *bench) add(name, client string, value float64, unit string) {
 	if !b.only.MatchString(name) {
 		return
@@ -142,12 +150,12 @@ func (b *bench) add(name, client string, value float64, unit string) {
 	fmt.Fprintf(os.Stderr, "%s\n", line)
 }
 
-// wants tells whether any of these results was asked for.
+// wants reports whether any of these results was asked for.
 func (b *bench) wants(names ...string) bool {
 	return slices.ContainsFunc(names, b.only.MatchString)
 }
 
-// A sample has what one turn of one client has measured, by the result's name.
+// A sample has the measurements of a client's turn, by the result's name.
 type sample map[string]float64
 
 // turns takes samples of each client, in turn, and adds the medians.
@@ -173,6 +181,7 @@ func (b *bench) turns(clients []string, units map[string]string, take func(clien
 	return nil
 }
 
+// clientError says whose measurement failed.
 func clientError(client, name string, err error) error {
 	return fmt.Errorf("%s: %s: %w", name, client, err)
 }

@@ -30,7 +30,7 @@ var (
 	goClients  = allClients[:2]
 )
 
-// A suite is a cipher, and the MAC where it needs one.
+// A suite is a cipher, and a MAC for ciphers without a tag.
 type suite struct {
 	Name   string // in results
 	Cipher string
@@ -44,20 +44,20 @@ var suites = []suite{
 	{"aes128-ctr", "aes128-ctr", "hmac-sha2-256-etm@openssh.com"},
 }
 
-// A login is all that a client must know. Its files are there while the
+// A login is everything that a client must know. The files exist while the
 // program runs.
 type login struct {
 	Addr    string
 	User    string
 	HostKey string   // a line of authorized_keys; the only key to accept
-	Keys    []string // files of private keys, in the order in which to offer them
-	Suite   suite    // the only one to offer; the client's own choice if empty
+	Keys    []string // files of private keys, in the order of the offers
+	Suite   suite    // the only offer; the client's own choice if empty
 }
 
-// A client is one configured client. It may remember a server from one
-// connection to the next.
+// A client is a client with its configuration. A client may remember a server
+// from connection to connection.
 type client interface {
-	// run makes a connection, runs one command on it, and closes it. A nil
+	// run makes a connection, runs a command, and closes the connection. A nil
 	// stdin is empty, a nil stdout is dropped.
 	run(ctx context.Context, command string, stdin, stdout *os.File) error
 
@@ -65,6 +65,8 @@ type client interface {
 	dial(ctx context.Context) (io.Closer, error)
 }
 
+// newClient configures a client for the login. The Go clients read their keys
+// here, so that no measurement includes the reading.
 func newClient(name string, l *login) (client, error) {
 	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(l.HostKey))
 	if err != nil {
@@ -91,11 +93,15 @@ func newClient(name string, l *login) (client, error) {
 	return newNacre(l, hostKey, signers), nil
 }
 
+// A nacreClient uses the façade, as a user's program does. The memory of its
+// Config makes the second connection warm.
 type nacreClient struct {
 	target string
 	config *nacre.Config
 }
 
+// newNacre offers a single host-key algorithm, so that all clients agree on
+// the same key.
 func newNacre(l *login, hostKey ssh.PublicKey, signers []ssh.Signer) *nacreClient {
 	config := &nacre.Config{
 		HostKey: transport.FixedHostKey(hostKey),
@@ -126,11 +132,13 @@ func (c *nacreClient) dial(ctx context.Context) (io.Closer, error) {
 	return nacre.Dial(ctx, c.target, c.config)
 }
 
+// An xcryptoClient uses x/crypto/ssh in the way of its examples.
 type xcryptoClient struct {
 	addr   string
 	config *ssh.ClientConfig
 }
 
+// newXCrypto offers the same algorithms as newNacre.
 func newXCrypto(l *login, hostKey ssh.PublicKey, signers []ssh.Signer) *xcryptoClient {
 	config := &ssh.ClientConfig{
 		User:              l.User,
@@ -176,6 +184,8 @@ func (c *xcryptoClient) run(ctx context.Context, command string, stdin, stdout *
 
 func (c *xcryptoClient) dial(ctx context.Context) (io.Closer, error) { return c.connect(ctx) }
 
+// connect dials and logs in. The context ends the dial only, for x/crypto/ssh
+// takes none.
 func (c *xcryptoClient) connect(ctx context.Context) (*ssh.Client, error) {
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", c.addr)
 	if err != nil {
@@ -196,6 +206,8 @@ type opensshClient struct {
 // hostAlias is the server's name in known_hosts, whatever its port is.
 const hostAlias = "bench"
 
+// newOpenSSH writes a known_hosts file beside the keys, and builds a command
+// line that reads no other files.
 func newOpenSSH(l *login) (*opensshClient, error) {
 	host, port, err := net.SplitHostPort(l.Addr)
 	if err != nil {
@@ -229,6 +241,7 @@ func (c *opensshClient) command(ctx context.Context, command string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ssh", append(slices.Clone(c.args), command)...)
 }
 
+// run starts ssh, whose standard error is part of the error.
 func (c *opensshClient) run(ctx context.Context, command string, stdin, stdout *os.File) error {
 	cmd := c.command(ctx, command)
 	var stderr bytes.Buffer

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// handshakes measures connections that are made one after the other, and only
-// authenticated. The server is in a process of its own.
+// handshakes measures consecutive connections with nothing but a login. The
+// server is in a process of its own.
 func (b *bench) handshakes(ctx context.Context) error {
 	const rate, cpu = "handshakes", "handshakes/cpu"
 	if !b.wants(rate, cpu) {
@@ -37,6 +37,7 @@ func (b *bench) handshakes(ctx context.Context) error {
 	})
 }
 
+// makeConnections is the task of handshakes, in the client's process.
 func makeConnections(ctx context.Context, c client, n int) (report, error) {
 	begin := time.Now()
 	for range n {
@@ -51,7 +52,7 @@ func makeConnections(ctx context.Context, c client, n int) (report, error) {
 
 func (b *bench) commandsName() string { return "commands/" + strconv.Itoa(b.commands) }
 
-// concurrent measures commands that one process runs all at once, each on a
+// concurrent measures commands of one process, all at once, each on a
 // connection of its own.
 func (b *bench) concurrent(ctx context.Context) error {
 	name := b.commandsName()
@@ -72,6 +73,8 @@ func (b *bench) concurrent(ctx context.Context) error {
 	})
 }
 
+// runAtOnce is the task of concurrent, in the client's process. Commands that
+// fail are counted, so that a client at its limits still has a result.
 func runAtOnce(ctx context.Context, c client, n int) (report, error) {
 	begin := time.Now()
 	errs := make([]error, n)
@@ -91,8 +94,8 @@ func runAtOnce(ctx context.Context, c client, n int) (report, error) {
 
 func idleName(what string, n int) string { return what + "/idle/" + strconv.Itoa(n) }
 
-// idleConnections measures what connections cost that do nothing, in a process
-// that only holds them. The server is in another one.
+// idleConnections measures the cost of idle connections, in a process that
+// only holds them. The server is in another process.
 func (b *bench) idleConnections(ctx context.Context) error {
 	for _, n := range b.idle {
 		memory, goroutines := idleName("memory", n), idleName("goroutines", n)
@@ -111,6 +114,8 @@ func (b *bench) idleConnections(ctx context.Context) error {
 	return nil
 }
 
+// idleProcess starts a server and a client's process for a single measurement:
+// the memory of earlier connections would count otherwise.
 func (b *bench) idleProcess(ctx context.Context, client string, n int) (usage, error) {
 	l, end, err := b.otherProcess(ctx)
 	if err != nil {
@@ -122,7 +127,8 @@ func (b *bench) idleProcess(ctx context.Context, client string, n int) (usage, e
 }
 
 // holdConnections makes connections, some at a time, and compares the process
-// with what it was after the first one. The process's end closes them.
+// after all of them and after the first. The process's end closes the
+// connections.
 func holdConnections(ctx context.Context, c client, n int, settle time.Duration) (report, error) {
 	first, err := c.dial(ctx)
 	if err != nil {
@@ -162,7 +168,7 @@ func holdConnections(ctx context.Context, c client, n int, settle time.Duration)
 }
 
 // settled returns the resident bytes and the goroutines of this process, after
-// some time in which buffers may be given back.
+// some time for giving buffers back.
 func settled(settle time.Duration) (memory int64, goroutines int, err error) {
 	time.Sleep(settle)
 	debug.FreeOSMemory() // collects garbage first

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A machine says where and when results were measured: nothing by which one
-// could find it.
+// A machine is the place and time of the measurements, without anything that
+// identifies the machine.
 type machine struct {
 	CPU     string
 	Cores   int
@@ -27,6 +27,8 @@ func (m machine) String() string {
 		m.CPU, m.Cores, m.System, m.Go, m.OpenSSH, m.Date.Format(time.DateOnly))
 }
 
+// thisMachine asks the files and programs of Linux, and does without on other
+// systems.
 func thisMachine(ctx context.Context) machine {
 	m := machine{CPU: runtime.GOARCH, Cores: runtime.NumCPU(), System: runtime.GOOS, Go: runtime.Version(), Date: time.Now()}
 	if cpu := matchFile("/proc/cpuinfo", `(?m)^model name\s*: (.+)$`); cpu != "" {

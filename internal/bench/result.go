@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// A result is a number for one client.
+// A result is a client's number.
 type result struct {
 	Name   string  `json:"name"`
 	Client string  `json:"client"`
@@ -20,6 +20,7 @@ type result struct {
 
 type results []result
 
+// writeJSON writes an object for each result, each on a line of its own.
 func (r results) writeJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	for _, result := range r {
@@ -30,7 +31,7 @@ func (r results) writeJSON(w io.Writer) error {
 	return nil
 }
 
-// get returns a client's result of that name.
+// get returns a client's result by its name.
 func (r results) get(name, client string) (result, bool) {
 	i := slices.IndexFunc(r, func(x result) bool { return x.Name == name && x.Client == client })
 	if i < 0 {
@@ -50,6 +51,8 @@ func (r results) names() []string {
 	return names
 }
 
+// writeTable writes a line for each name: the clients' results, the ratios,
+// and the bar with its verdict.
 func (r results) writeTable(w io.Writer, about machine, bars map[string]bar) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\tunit\t%s\t/ %s\t/ %s\tbar\t\n", strings.Join(allClients, "\t"), clientXCrypto, clientOpenSSH)
@@ -82,7 +85,7 @@ func (r results) ratio(name, peer string) (float64, bool) {
 	return ours.Value / theirs.Value, ok1 && ok2 && theirs.Value != 0
 }
 
-// number writes three digits, which is more than the measurements are good for.
+// number writes three digits, more than the measurements are good for.
 func number(x float64, ok bool) string {
 	switch {
 	case !ok:
@@ -99,7 +102,7 @@ func number(x float64, ok bool) string {
 	return fmt.Sprintf("%.2g", x)
 }
 
-// A bar is what Nacre's result must be; a zero field asks for nothing.
+// A bar limits Nacre's result. A zero field sets no limit.
 type bar struct {
 	none        bool    // 0
 	most, least float64 // in the result's own unit
@@ -107,7 +110,7 @@ type bar struct {
 	openssh     float64 // at most, of OpenSSH's
 }
 
-// verdict returns the bar in words, and whether it was met.
+// verdict returns the bar in words, and whether Nacre is within the bar.
 func (b bar) verdict(r results, name string) []string {
 	ours, ok := r.get(name, clientNacre)
 	if !ok || b == (bar{}) {
@@ -137,9 +140,9 @@ func (b bar) verdict(r results, name string) []string {
 	return []string{strings.Join(words, ", "), verdict}
 }
 
-// bars are what the project has promised, by the names of results.
+// bars are the project's promises, by the names of results.
 func (b *bench) bars() map[string]bar {
-	// In steady state; the little that there is belongs to the runtime.
+	// In steady state; the few allocations belong to the runtime.
 	const noAllocation = 0.05
 	distance := b.link.RTT.String()
 	bars := map[string]bar{
@@ -168,7 +171,7 @@ func (b *bench) bars() map[string]bar {
 	return bars
 }
 
-// medianOf is the median of one result among samples.
+// medianOf is the median of a result among samples.
 func medianOf(samples []sample, name string) float64 {
 	values := make([]float64, len(samples))
 	for i, s := range samples {
@@ -177,6 +180,7 @@ func medianOf(samples []sample, name string) float64 {
 	return median(values)
 }
 
+// median is the middle value, or the mean of both middle values.
 func median(values []float64) float64 {
 	values = slices.Sorted(slices.Values(values))
 	middle := len(values) / 2

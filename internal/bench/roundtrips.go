@@ -9,13 +9,13 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// wrongKeys is how many keys are refused before the one that is accepted.
+// wrongKeys is the number of refused keys before the accepted key.
 const wrongKeys = 4
 
 // roundTrips counts the round trips from a dialled connection to the exit
-// status of one command, by public key: on first contact ("cold"), by the same
-// client once more ("warm"), and on first contact with several keys of which
-// the last one is right ("keys").
+// status of a command, by public key: on first contact ("cold"), by the same
+// client once more ("warm"), and on first contact with several keys, the last
+// of them right ("keys").
 func (b *bench) roundTrips(ctx context.Context) error {
 	for _, server := range []struct {
 		name  string
@@ -73,6 +73,8 @@ func (b *bench) countRoundTrips(ctx context.Context, name string, l *login) erro
 	return nil
 }
 
+// countTurn runs three commands of a client through a link of its own, and
+// counts the round trips of each.
 func (b *bench) countTurn(ctx context.Context, name, clientName string, l *login) (sample, error) {
 	link := sshtest.Link{RTT: b.link.RTT}
 	proxy, err := link.Proxy(l.Addr)

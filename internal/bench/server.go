@@ -18,15 +18,14 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// A harness is the part of testing.TB that sshtest needs to start and end
-// servers, outside of a test. Embedding the interface is what lets a program
-// implement it.
+// A harness is the part of testing.TB for sshtest's servers outside of a test.
+// Only an embedded testing.TB lets a program implement the interface.
 type harness struct {
 	testing.TB
 	cleanups []func()
 }
 
-// A failure is what Fatal panics with, to be caught by harness.recover.
+// A failure is the value of Fatal's panic, for harness.recover.
 type failure string
 
 func (h *harness) Helper()                   {}
@@ -36,6 +35,7 @@ func (h *harness) Fatal(args ...any)         { panic(failure(fmt.Sprint(args...)
 func (h *harness) Fatalf(f string, a ...any) { panic(failure(fmt.Sprintf(f, a...))) }
 func (h *harness) Cleanup(cleanup func())    { h.cleanups = append(h.cleanups, cleanup) }
 
+// TempDir makes a directory that close removes.
 func (h *harness) TempDir() string {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -56,7 +56,7 @@ func (h *harness) recover(err *error) {
 	}
 }
 
-// close undoes what was done, the last first.
+// close runs the cleanups, the last first.
 func (h *harness) close() {
 	for _, cleanup := range slices.Backward(h.cleanups) {
 		cleanup()
@@ -88,7 +88,7 @@ func check(tb testing.TB, err error) {
 	}
 }
 
-// newLogin is a login to a server that accepts the keys.
+// newLogin is a login to a server for which the keys are good.
 func newLogin(s *sshtest.Server, keys []string) *login {
 	l := &login{Addr: s.Addr, User: s.User, Keys: keys}
 	for _, k := range s.HostKeys {
@@ -109,8 +109,8 @@ func (b *bench) sshd() *login {
 	return b.login
 }
 
-// otherProcess starts the server of sshtest in a process of its own, which
-// ends when end is called, or with this program.
+// otherProcess starts the server of sshtest in a process of its own. end ends
+// the process, as does the end of this program.
 func (b *bench) otherProcess(ctx context.Context) (l *login, end func(), err error) {
 	files, public := newKeys(b.harness, 1)
 	cmd, err := taskCommand(ctx, &task{Kind: taskServe, Authorized: string(ssh.MarshalAuthorizedKey(public[0]))})
@@ -131,7 +131,7 @@ func (b *bench) otherProcess(ctx context.Context) (l *login, end func(), err err
 	}
 	end = func() {
 		stdin.Close()
-		cmd.Process.Kill() // it may have thousands of connections to end
+		cmd.Process.Kill() // an orderly end of thousands of connections takes long
 		cmd.Wait()
 	}
 	l = new(login)
@@ -143,7 +143,7 @@ func (b *bench) otherProcess(ctx context.Context) (l *login, end func(), err err
 	return l, end, nil
 }
 
-// serve is the other process: it writes how to log in to stdout, and serves
+// serve is the other process: serve writes the login to stdout, and serves
 // until stdin ends.
 func serve(t *task) error {
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(t.Authorized))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A panel is one chart of the picture: bars for each client, grouped by result.
+// A panel is a chart of the picture: bars for each client, grouped by result.
 type panel struct {
 	title  string
 	better string
@@ -17,7 +17,7 @@ type panel struct {
 }
 
 type group struct {
-	label, name string // name is that of a result
+	label, name string // of the result
 }
 
 // panels returns the picture's two columns.
@@ -71,7 +71,7 @@ var clientTitles = map[string]string{
 	clientNacre: "Nacre", clientXCrypto: "x/crypto/ssh", clientOpenSSH: "OpenSSH's ssh",
 }
 
-// svg draws what there is of the results.
+// svg draws the results.
 func (r results) svg(about machine) []byte {
 	var body bytes.Buffer
 	height := 0
@@ -102,8 +102,8 @@ func (r results) svg(about machine) []byte {
 	return out.Bytes()
 }
 
-// draw draws one panel, if there are results for it, and returns where the
-// next one begins.
+// draw draws a panel, if there are results for the panel, and returns the top
+// of the next panel.
 func (r results) draw(w *bytes.Buffer, p panel, x, y int) int {
 	longest := 0.0
 	for _, g := range p.groups {

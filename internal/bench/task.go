@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// taskArg is the first argument of this program when it runs itself. The
-// second one is a task.
+// taskArg is the first argument of this program when the program runs itself.
+// The second argument is a task.
 const taskArg = "task"
 
-// A task is what a process that this program has started is to do.
+// A task is the work of a process that this program has started.
 type task struct {
 	Kind       string
 	Client     string
@@ -31,14 +31,14 @@ type task struct {
 
 const (
 	taskServe      = "serve"      // be a server
-	taskRun        = "run"        // run one command, with this process's stdin and stdout
-	taskHandshakes = "handshakes" // make N connections, one at a time
+	taskRun        = "run"        // run a command, with this process's stdin and stdout
+	taskHandshakes = "handshakes" // make N connections, one after the other
 	taskCommands   = "commands"   // run N commands at once, each on a connection of its own
 	taskIdle       = "idle"       // hold N connections
 )
 
-// A report is what the task's process has found out about itself. It writes
-// it to stderr, since stdout may have data.
+// A report has the measurements of the task's process, written to stderr,
+// since stdout may have data.
 type report struct {
 	Mallocs    uint64  // for taskRun
 	Seconds    float64 // for taskHandshakes and taskCommands
@@ -47,7 +47,7 @@ type report struct {
 	Goroutines float64 // for each connection
 }
 
-// A usage is a report, and what the system knows about a process.
+// A usage is a report, and the system's measurements of a process.
 type usage struct {
 	report
 	elapsed time.Duration
@@ -67,8 +67,8 @@ func taskCommand(ctx context.Context, t *task) (*exec.Cmd, error) {
 	return exec.CommandContext(ctx, program, taskArg, string(encoded)), nil
 }
 
-// start runs a task in a process of its own, until it is done. Nil files are
-// /dev/null. taskRun may be for OpenSSH, too, which reports nothing.
+// start runs a task in a process of its own, until the task is done. Nil files
+// are /dev/null. For taskRun the client may be OpenSSH, without a report.
 func (t *task) start(ctx context.Context, stdin, stdout *os.File) (usage, error) {
 	var cmd *exec.Cmd
 	if t.Client == clientOpenSSH {
@@ -116,6 +116,8 @@ func runTask(encoded string) (exitCode int) {
 	return 0
 }
 
+// do runs the task, with a CPU profile if the task names a file, and writes
+// the report to stderr.
 func (t *task) do() error {
 	if t.Kind == taskServe {
 		return serve(t)
@@ -142,6 +144,7 @@ func (t *task) do() error {
 	return json.NewEncoder(os.Stderr).Encode(r)
 }
 
+// work is the part of a task that needs a client.
 func (t *task) work(ctx context.Context, c client) (report, error) {
 	switch t.Kind {
 	case taskRun:

@@ -10,15 +10,14 @@ import (
 	"github.com/nacre-ssh/nacre/sshtest"
 )
 
-// packetSize is the data of one packet where allocations are counted for each:
-// the most that OpenSSH sends and takes.
+// packetSize is the data of a packet, for allocations per packet: the most
+// that OpenSSH sends and takes.
 const packetSize = 32 << 10
 
-// opensshWindow is what sshd lets a client send on one channel before it
-// answers.
+// opensshWindow is a channel's window for uploads to sshd.
 const opensshWindow = 2 << 20
 
-// A direction is how bytes get to one side or the other.
+// A direction is the way of the bytes, to the client or to the server.
 type direction struct {
 	name     string // of the result of CPU time
 	transfer string // of the result of speed
@@ -32,8 +31,8 @@ var directions = []direction{
 }
 
 // transfer has a client's process move bytes: from the server to /dev/null, or
-// from /dev/zero, which has no end and costs next to nothing, to a command that
-// takes so many.
+// from /dev/zero, without an end and nearly without cost, to a command that
+// takes the number of bytes.
 func (b *bench) transfer(ctx context.Context, client string, l *login, d direction, size int64, profile string) (usage, error) {
 	t := &task{Kind: taskRun, Client: client, Login: l, Command: d.command(size), Profile: profile}
 	if !d.upload {
@@ -47,7 +46,7 @@ func (b *bench) transfer(ctx context.Context, client string, l *login, d directi
 	return t.start(ctx, zeros, nil)
 }
 
-// more is what size bytes cost more than a single one.
+// more is the cost of size bytes beyond the cost of a single byte.
 func (b *bench) more(ctx context.Context, client string, l *login, d direction, size int64, profile string) (usage, error) {
 	one, err := b.transfer(ctx, client, l, d, 1, "")
 	if err != nil {
@@ -63,7 +62,7 @@ func (b *bench) more(ctx context.Context, client string, l *login, d direction, 
 	return all, nil
 }
 
-// rate is in MB/s. What took no time to speak of took a millisecond.
+// rate is in MB/s. No transfer counts as faster than a millisecond.
 func (u usage) rate(size int64) float64 {
 	return float64(size) / 1e6 / max(u.elapsed, time.Millisecond).Seconds()
 }
@@ -102,8 +101,8 @@ func (b *bench) loopback(ctx context.Context) error {
 	return nil
 }
 
-// distance measures the speed through the link, by as many bytes as each
-// client moves in some seconds, so that slow clients do not take minutes.
+// distance measures the speed through the link, by the number of bytes that
+// each client moves in some seconds, so that slow clients do not take minutes.
 func (b *bench) distance(ctx context.Context) error {
 	rtt := b.link.RTT.String()
 	for _, d := range directions {
@@ -145,9 +144,9 @@ func (b *bench) distance(ctx context.Context) error {
 	return nil
 }
 
-// windowsPerSecond is how often a window can be used up and granted again: once
-// in each round trip that the link really makes, because timers are late by
-// almost a millisecond of it.
+// windowsPerSecond is how often a window can be used up and granted again:
+// once in each real round trip of the link, almost a millisecond longer than
+// RTT because of late timers.
 func (b *bench) windowsPerSecond() (float64, error) {
 	near, far := sshtest.Pipe()
 	go func() {
@@ -171,7 +170,7 @@ func (b *bench) windowsPerSecond() (float64, error) {
 }
 
 // pilot returns how many bytes a client moves through the link in about the
-// time that a transfer should take.
+// time of a transfer.
 func (b *bench) pilot(ctx context.Context, client string, l *login, d direction) (int64, error) {
 	most := b.size
 	if b.link.Rate > 0 {

@@ -11,8 +11,12 @@ import (
 // the cause says more. Callers find both with errors.Is. Of returns nil while
 // ctx has not ended.
 func Of(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if err == nil || errors.Is(cause, err) {
+	err := ctx.Err() // first: ctx may end at any moment
+	if err == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(cause, err) {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", err, cause)

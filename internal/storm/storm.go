@@ -1,5 +1,5 @@
 // Package storm has the tests of connections whose keys are exchanged without
-// end while all of a client is at work: every layer of it, against every
-// server of the harness. They take a minute, in which they mostly wait, and so
-// have a package to themselves, which runs beside the others.
+// end while every layer of a client is at work, against every server of the
+// harness. The tests take a minute, mostly of waiting, and so have a package
+// to themselves, beside the others.
 package storm

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 )
 
-// counter is a host key that counts its signatures: one for each exchange.
+// counter is a host key that counts its signatures, and thus the exchanges.
 type counter struct {
 	ssh.Signer
 	signed atomic.Int64
@@ -37,8 +38,8 @@ func through(s *sshtest.Server, rtt time.Duration) func(ctx context.Context, net
 	}
 }
 
-// K20: an hour of fake time, on a long way, in which both sides make new keys
-// as often as they can. What bounds that is the way, and so the hour is cheap.
+// K20: an hour of fake time, on a long way, with new keys from both sides as
+// often as possible. The way bounds the number, and so the hour is cheap.
 func TestHourOfStorm(t *testing.T) {
 	for name, test := range map[string]struct {
 		options   sshtest.Options
@@ -49,7 +50,7 @@ func TestHourOfStorm(t *testing.T) {
 			sshtest.Options{Config: ssh.Config{RekeyThreshold: 1}}, 400 * time.Millisecond, 3600,
 		},
 		"after every packet": {
-			sshtest.Options{Script: func(p *sshtest.Peer) {
+			sshtest.Options{Script: func(p *wire.Peer) {
 				p.Login()
 				(&stormy{Peer: p, channels: make(map[uint32]*stormyChannel)}).run()
 			}}, time.Second, 1500,
@@ -68,16 +69,16 @@ func TestHourOfStorm(t *testing.T) {
 				exchanges := client.Transport().State().Exchanges
 				require.NoError(t, client.Close())
 				s.Close()
-				require.Greater(t, exchanges, test.exchanges)
+				require.Greater(t, exchanges, test.exchanges, "in an hour")
 				require.GreaterOrEqual(t, key.signed.Load(), int64(exchanges))
-				require.LessOrEqual(t, key.signed.Load(), int64(exchanges+1), "the last one may have been under way")
+				require.LessOrEqual(t, key.signed.Load(), int64(exchanges+1), "the last exchange may be incomplete")
 				require.Less(t, l.heap, uint64(32<<20))
 			})
 		})
 	}
 }
 
-// weigh keeps the most that the heap has held.
+// weigh keeps the largest size of the heap.
 func (l *load) weigh() error {
 	<-time.After(time.Minute)
 	l.heap = max(l.heap, heap())

@@ -1,8 +1,8 @@
-// Package waittest is how the packages of this module test that every call
-// which can wait is let go: by its context, by a deadline, by the Close of
-// whatever it waits on, and by the loss of the connection.
+// Package waittest tests that every call of this module that can wait is
+// released: by its context, by a deadline, by a Close, and by the loss of the
+// connection.
 //
-// Each package has a table of its calls, of type [Calls], which [Run] runs.
+// Each package has a table of its calls, of type [Calls], for [Run].
 // internal/archtest fails for an exported function that is in no table.
 package waittest
 
@@ -18,31 +18,31 @@ import (
 )
 
 // Calls are the calls of a package by name: "Function" or "Type.Method" and,
-// where that can wait for several things, a comma and for what.
+// for a call that can wait for several things, a comma and the thing.
 type Calls map[string]Call
 
-// Call makes what a call needs, inside a bubble of testing/synctest, so that the
-// call would wait for ever. t.Cleanup takes it down.
+// Call prepares a call that would wait for ever, inside a bubble of
+// testing/synctest. t.Cleanup takes the preparations down.
 type Call func(t *testing.T) Blocked
 
 // Blocked is a call that is about to wait.
 type Blocked struct {
 	Do      func(ctx context.Context) error
-	Context bool          // it takes a context, whose end has to end it
-	Grace   time.Duration // that the call may take after the end of its context
-	Ends    []End         // all else that has to end it
+	Context bool          // Do waits no longer than its context
+	Grace   time.Duration // the longest time from the end of the context to the end of the call
+	Ends    []End         // the events that end the call, other than the context
 }
 
-// End is something that ends a wait.
+// End is an event that ends a wait.
 type End struct {
 	Name   string
 	By     func()
-	Want   []error       // each of which the call's error is; none: it returns nil
-	After  time.Duration // from the call of By on
-	Within time.Duration // after that
+	Want   []error       // matched by the call's error, all of them; none means no error
+	After  time.Duration // between the call of By and the end of the call
+	Within time.Duration // more than After, at most
 }
 
-// Deadline is the end by a deadline that is set while the call waits.
+// Deadline is the end by a deadline, set while the call waits.
 func Deadline(set func(time.Time) error, want error) End {
 	return End{
 		Name:  "deadline",
@@ -52,8 +52,8 @@ func Deadline(set func(time.Time) error, want error) End {
 	}
 }
 
-// Run tests every call against everything that has to end it, each time in a
-// bubble of its own, which also fails if a goroutine is left.
+// Run tests every call against each of its ends, in a bubble of its own, which
+// also fails if a goroutine is left.
 func Run(t *testing.T, calls Calls) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
@@ -69,9 +69,9 @@ func Run(t *testing.T, calls Calls) {
 	}
 }
 
-// Collected tells whether nothing holds what p points to any more: no timer, and
-// no context that lives on. The stacks of goroutines that have just ended may
-// hold it for a moment.
+// Collected reports whether the value of p is garbage: no timer holds the
+// value, and no context that lives on. Stacks of goroutines that have just
+// ended may hold the value for a moment.
 func Collected[T any](p weak.Pointer[T]) bool {
 	for range 1000 {
 		if runtime.GC(); p.Value() == nil {
@@ -82,12 +82,14 @@ func Collected[T any](p weak.Pointer[T]) bool {
 	return false
 }
 
-// way is an end, and the context that the call gets for it.
+// way is an end, and the context of the call for this end.
 type way struct {
 	End
 	ctx context.Context
 }
 
+// ways are all ends of the call: those of the table, and for a call with a
+// context three more.
 func (b *Blocked) ways(t *testing.T) []way {
 	var ways []way
 	for _, e := range b.Ends {
@@ -100,19 +102,19 @@ func (b *Blocked) ways(t *testing.T) []way {
 	ended, end := context.WithCancelCause(context.Background())
 	end(enough)
 	ends, cancel := context.WithCancelCause(context.Background())
-	passes, stop := context.WithTimeout(context.Background(), time.Minute)
+	passes, stop := context.WithTimeoutCause(context.Background(), time.Minute, enough)
 	t.Cleanup(func() {
 		cancel(nil)
 		stop()
 	})
 	return append(ways,
-		way{End{Name: "context that has ended", Want: []error{context.Canceled}, Within: b.Grace}, ended},
-		way{End{Name: "end of the context", By: func() { cancel(enough) }, Want: []error{context.Canceled}, Within: b.Grace}, ends},
-		way{End{Name: "deadline of the context", By: func() {}, Want: []error{context.DeadlineExceeded},
+		way{End{Name: "context that has ended", Want: []error{context.Canceled, enough}, Within: b.Grace}, ended},
+		way{End{Name: "end of the context", By: func() { cancel(enough) }, Want: []error{context.Canceled, enough}, Within: b.Grace}, ends},
+		way{End{Name: "deadline of the context", By: func() {}, Want: []error{context.DeadlineExceeded, enough},
 			After: time.Minute, Within: b.Grace}, passes})
 }
 
-// run makes the call wait and ends that.
+// run makes the call wait, and ends the wait.
 func (b *Blocked) run(t *testing.T, w way) {
 	done := make(chan error, 1)
 	begin := time.Now()
@@ -122,7 +124,7 @@ func (b *Blocked) run(t *testing.T, w way) {
 		if len(done) > 0 {
 			t.Fatalf("%s: the call did not wait: %v", w.Name, <-done)
 		}
-		go w.By() // which may wait itself
+		go w.By() // By may wait itself
 	}
 	select {
 	case err := <-done:
@@ -135,8 +137,8 @@ func (b *Blocked) run(t *testing.T, w way) {
 	}
 }
 
-// check compares the call's error with what is wanted. The end of something
-// that did not end well is never io.EOF, unless that is wanted.
+// check compares the call's error with Want. An io.EOF would stand for a good
+// end, and so is an error unless wanted.
 func (w *way) check(t *testing.T, err error) {
 	if (err == nil) != (len(w.Want) == 0) {
 		t.Errorf("%s: error %v, want %v", w.Name, err, w.Want)

@@ -15,34 +15,36 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
+	"github.com/nacre-ssh/nacre/internal/sshkey"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
-// Bounds on an agent, those of OpenSSH.
+// These bounds limit an agent, as in OpenSSH.
 const (
 	maxAgentMessage = 256 << 10
 	maxAgentKeys    = 2048
 )
 
-// agentPatience is how long an agent may take to say which keys it has. No
-// person is asked about that.
+// agentPatience is how long an agent may take to list keys, for which no person
+// is asked.
 const agentPatience = 10 * time.Second
 
 // AgentSocket returns a function that connects to the agent at a Unix socket, or
-// on Windows a named pipe, for [Config].Agent. The name is taken as it is.
+// on Windows a named pipe, for [Config].Agent. The name is not expanded.
 func AgentSocket(name string) func(ctx context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dialAgent(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("identity: agent: %w", err)
+			return nil, fmt.Errorf("identity: agent: %w", ctxerr.Join(ctx, err))
 		}
 		return conn, nil
 	}
 }
 
-// InProcess returns a function that connects to an agent within this program,
-// such as agent.NewKeyring returns. Each connection has a goroutine, which ends
-// when the connection is closed.
+// InProcess returns a function that connects to an agent within this program, for
+// example of agent.NewKeyring. Each connection has a goroutine, which ends when
+// the connection is closed.
 func InProcess(a agent.Agent) func(ctx context.Context) (net.Conn, error) {
 	return func(context.Context) (net.Conn, error) {
 		if a == nil {
@@ -51,14 +53,15 @@ func InProcess(a agent.Agent) func(ctx context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go func() {
 			defer theirs.Close()
-			// Until ours is closed, or says what is too much: it may be a server.
+			// Ends when ours is closed, or sends too long a message: the other end
+			// may be a server, to which the agent is forwarded.
 			_ = agent.ServeAgent(a, bounded(theirs))
 		}()
 		return ours, nil
 	}
 }
 
-// agentConn is a connection to an agent. It belongs to one login.
+// agentConn is a connection to an agent, and belongs to one login.
 type agentConn struct {
 	agent.ExtendedAgent
 	messages *messages
@@ -74,7 +77,7 @@ func (m *method) askAgent(ctx context.Context, x *userauth.Exchange) ([]*agentKe
 	if err := conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
 		return nil, fmt.Errorf("identity: agent: %w", err)
 	}
-	// Binding comes first: it also tells the agent which keys to list.
+	// Binding comes first, because the agent lists only keys for the bound host.
 	a := newAgentConn(conn)
 	if hostKey, signature := x.HostKeyProof(); hostKey != nil {
 		if err := a.bind(hostKey, x.SessionID(), signature, false); err != nil {
@@ -88,8 +91,8 @@ func (m *method) askAgent(ctx context.Context, x *userauth.Exchange) ([]*agentKe
 	return keys, conn.SetDeadline(time.Time{}) // people may be asked about signatures
 }
 
-// newAgentConn makes a client without a goroutine: x/crypto's has one where it
-// can close the connection.
+// newAgentConn makes a client without a goroutine: the client of x/crypto starts
+// a goroutine only for a connection with a Close.
 func newAgentConn(conn net.Conn) *agentConn {
 	c := bounded(conn)
 	return &agentConn{agent.NewClient(c), c.messages}
@@ -101,7 +104,7 @@ func (a *agentConn) lost() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("identity: the agent has not answered for %v: %w", agentPatience, err)
+		return fmt.Errorf("identity: the agent did not answer within %v: %w", agentPatience, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("identity: the agent hung up: %w", err)
 	default:
@@ -120,27 +123,27 @@ func (a *agentConn) keys() ([]*agentKey, error) {
 	case len(listed) > maxAgentKeys:
 		return nil, fmt.Errorf("identity: the agent has %d keys, more than %d", len(listed), maxAgentKeys)
 	case len(listed) == 0:
-		return nil, errors.New("identity: the agent has no keys for this host: it is empty or locked, or they are for other hosts (ssh-add -l)")
+		return nil, errors.New("identity: the agent has no keys for this host: the agent is empty or locked, or its keys are for other hosts (ssh-add -l)")
 	}
-	// Damaged and unknown keys are kept: userauth says why it does not offer them.
+	// Damaged and unknown keys are kept: userauth records why they are not offered.
 	var keys []*agentKey
 	for _, k := range listed {
 		public, err := ssh.ParsePublicKey(k.Blob)
 		if err != nil {
-			public = k // a type that x/crypto does not know
+			public = k // of a type unknown to x/crypto
 		}
 		keys = append(keys, &agentKey{conn: a, public: public, comment: k.Comment})
 	}
 	return keys, nil
 }
 
-// agentKey is a key of the agent's as a signer.
+// agentKey is a signer whose key the agent has.
 type agentKey struct {
 	conn    *agentConn
 	public  ssh.PublicKey
 	comment string
-	file    *key // the same key from a file, nil if there is none
-	refused bool // the agent has not signed, and it is up to the file
+	file    *key // the same key from a file, or nil
+	refused bool // the agent has not signed, so the file is next
 }
 
 var (
@@ -149,20 +152,20 @@ var (
 )
 
 func (k *agentKey) PublicKey() ssh.PublicKey { return k.public }
-func (k *agentKey) Algorithms() []string     { return algorithms(plain(k.public).Type()) }
+func (k *agentKey) Algorithms() []string     { return algorithms(sshkey.Plain(k.public).Type()) }
 
-// Interactive tells whether it is a key of a token, which wants to be touched, or
-// one for which somebody has to be asked for the file's passphrase. Whether the
-// agent asks its user for another reason, it does not say.
+// Interactive reports whether the key is of a token, which wants a touch, or
+// needs the passphrase of its file. An agent does not say whether a signature
+// needs the user's confirmation.
 func (k *agentKey) Interactive() bool {
 	return strings.HasPrefix(k.public.Type(), "sk-") || k.refused && k.file != nil && k.file.Interactive()
 }
 
 func (k *agentKey) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
-	return k.SignContext(context.Background(), data, plain(k.public).Type())
+	return k.SignContext(context.Background(), data, sshkey.Plain(k.public).Type())
 }
 
-// SignWithAlgorithm has the agent sign, or else the file if that needs nobody.
+// SignWithAlgorithm lets the agent sign, or else the file if no person is needed.
 func (k *agentKey) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	signature, err := k.askAgent(data, algorithm)
 	if k.refused = err != nil; k.refused && !k.Interactive() {
@@ -171,18 +174,21 @@ func (k *agentKey) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string)
 	return signature, err
 }
 
-// SignContext has the agent sign, or else the file that has the key too. The
-// login closes the connection when its context ends, and so ends the wait.
+// SignContext lets the agent sign, or else the file with the same key. The wait
+// for the agent ends with the login, which closes the connection.
 func (k *agentKey) SignContext(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
 	signature, err := k.askAgent(data, algorithm)
-	if err != nil && ctx.Err() == nil {
-		return k.askFile(ctx, data, algorithm, err)
+	switch {
+	case err == nil:
+		return signature, nil
+	case ctx.Err() != nil:
+		return nil, ctxerr.Of(ctx)
 	}
-	return signature, err
+	return k.askFile(ctx, data, algorithm, err)
 }
 
-// askAgent has the agent sign. It must be told that RSA goes with SHA-2, or signs
-// with SHA-1; of other keys there is no choice.
+// askAgent lets the agent sign. Without a flag an agent signs with SHA-1 for RSA;
+// other keys have no flags.
 func (k *agentKey) askAgent(data []byte, algorithm string) (*ssh.Signature, error) {
 	var flags agent.SignatureFlags
 	switch algorithm {
@@ -198,8 +204,8 @@ func (k *agentKey) askAgent(data []byte, algorithm string) (*ssh.Signature, erro
 	return signature, nil
 }
 
-// askFile has the file sign, if it has the private key. The agent has refused
-// with err.
+// askFile lets the file sign, if the private key is in the file. err is the
+// agent's refusal.
 func (k *agentKey) askFile(ctx context.Context, data []byte, algorithm string, err error) (*ssh.Signature, error) {
 	if k.file == nil || k.file.secret.missing != nil {
 		return nil, err
@@ -211,8 +217,8 @@ func (k *agentKey) askFile(ctx context.Context, data []byte, algorithm string, e
 	return signature, nil
 }
 
-// refusal explains why there is no signature. The agent itself says nothing, but
-// whether it still has the key can be found out.
+// refusal explains why there is no signature. An agent gives no reason, but the
+// list of keys shows whether the agent still has the key.
 func (k *agentKey) refusal(err error) error {
 	listed, listErr := k.conn.List()
 	switch {
@@ -220,14 +226,14 @@ func (k *agentKey) refusal(err error) error {
 		return k.conn.lost()
 	case listErr != nil:
 		return fmt.Errorf("identity: the agent failed: %w", listErr)
-	case !slices.ContainsFunc(listed, func(l *agent.Key) bool { return same(l, k.public) }):
-		return fmt.Errorf("identity: the agent does not have %q any more: removed, expired, or the agent was locked", clip(k.comment))
+	case !slices.ContainsFunc(listed, func(l *agent.Key) bool { return sshkey.Equal(l, k.public) }):
+		return fmt.Errorf("identity: the agent no longer has %q: the key was removed or has expired, or the agent was locked", clip(k.comment))
 	}
-	return fmt.Errorf("identity: the agent did not sign with %q (%w): not confirmed (ssh-add -c), "+
-		"not for this host (ssh-add -h), or a silent token", clip(k.comment), err)
+	return fmt.Errorf("identity: the agent did not sign with %q (%w): the signature was not confirmed (ssh-add -c), "+
+		"the key is for other hosts (ssh-add -h), or the token did not answer", clip(k.comment), err)
 }
 
-// boundedConn is a connection without a Close, of which no long messages are read.
+// boundedConn is a connection without a Close and with a bound on messages read.
 type boundedConn struct {
 	*messages
 	io.Writer
@@ -235,14 +241,14 @@ type boundedConn struct {
 
 func bounded(conn net.Conn) boundedConn { return boundedConn{&messages{conn: conn}, conn} }
 
-// messages is what an agent says, or who asks one, message by message.
+// messages reads the messages of an agent, or of a client of one.
 type messages struct {
 	conn net.Conn
-	rest []byte // of the message that is being read
-	err  error  // what ended the connection
+	rest []byte // of the current message
+	err  error  // why the connection ended
 }
 
-// Read reads a message at once, and returns it in as many steps as needed.
+// Read reads a whole message, and returns the message in as many steps as needed.
 func (m *messages) Read(p []byte) (int, error) {
 	if len(m.rest) == 0 && m.err == nil {
 		m.rest, m.err = readMessage(m.conn)
@@ -255,8 +261,8 @@ func (m *messages) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readMessage reads one message, and returns it with its length in front. No room
-// is made before the length has been judged.
+// readMessage reads a message, and returns the message with its length in front.
+// No memory is allocated before the length has been checked.
 func readMessage(conn io.Reader) ([]byte, error) {
 	message := make([]byte, 4)
 	if _, err := io.ReadFull(conn, message); err != nil {
@@ -264,14 +270,14 @@ func readMessage(conn io.Reader) ([]byte, error) {
 	}
 	length := binary.BigEndian.Uint32(message)
 	if length == 0 || length > maxAgentMessage {
-		return nil, fmt.Errorf("a message of %d bytes; there should be 1 to %d", length, maxAgentMessage)
+		return nil, fmt.Errorf("message of %d bytes is not within 1 to %d", length, maxAgentMessage)
 	}
 	message = append(message, make([]byte, length)...)
 	_, err := io.ReadFull(conn, message[4:])
 	return message, unexpected(err)
 }
 
-// unexpected makes an end of what it is: an answer was due.
+// unexpected turns an EOF into io.ErrUnexpectedEOF, because an answer was due.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

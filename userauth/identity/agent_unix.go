@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// SystemAgent connects to the agent that the environment names by SSH_AUTH_SOCK,
-// and on Windows, where there is none, to the service OpenSSH Authentication
-// Agent.
+// SystemAgent connects to the agent at SSH_AUTH_SOCK of the environment. Without
+// SSH_AUTH_SOCK on Windows, SystemAgent connects to the service OpenSSH
+// Authentication Agent.
 func SystemAgent(ctx context.Context) (net.Conn, error) {
 	name := os.Getenv("SSH_AUTH_SOCK")
 	if name == "" {

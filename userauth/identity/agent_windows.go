@@ -9,12 +9,12 @@ import (
 	"syscall"
 )
 
-// agentPipe is where the service of Windows listens.
+// agentPipe is the address of the Windows service.
 const agentPipe = `\\.\pipe\openssh-ssh-agent`
 
-// SystemAgent connects to the agent that the environment names by SSH_AUTH_SOCK,
-// and on Windows, where there is none, to the service OpenSSH Authentication
-// Agent.
+// SystemAgent connects to the agent at SSH_AUTH_SOCK of the environment. Without
+// SSH_AUTH_SOCK on Windows, SystemAgent connects to the service OpenSSH
+// Authentication Agent.
 func SystemAgent(ctx context.Context) (net.Conn, error) {
 	return AgentSocket(cmp.Or(os.Getenv("SSH_AUTH_SOCK"), agentPipe))(ctx)
 }
@@ -23,7 +23,7 @@ func dialAgent(ctx context.Context, name string) (net.Conn, error) {
 	if !strings.HasPrefix(name, `\\.\pipe\`) {
 		return new(net.Dialer).DialContext(ctx, "unix", name)
 	}
-	// Reads and writes would wait for one another without that flag.
+	// Without the flag, reads and writes would wait for one another.
 	f, err := os.OpenFile(name, os.O_RDWR|syscall.FILE_FLAG_OVERLAPPED, 0)
 	if err != nil {
 		return nil, err

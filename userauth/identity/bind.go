@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
 )
 
-// sessionBindMsg is what OpenSSH PROTOCOL.agent section 1 has in the extension
-// session-bind@openssh.com.
+// sessionBindMsg is the content of the extension session-bind@openssh.com, OpenSSH
+// PROTOCOL.agent section 1.
 type sessionBindMsg struct {
 	HostKey    []byte
 	SessionID  []byte
@@ -17,10 +19,10 @@ type sessionBindMsg struct {
 	Forwarding bool
 }
 
-// bind tells the agent for which session the connection is: for a login, after
-// which OpenSSH's agent lets nothing more be bound, or for forwarding it to the
-// host of that session. Agents that do not know this, or do not like it, are used
-// all the same, as OpenSSH does: they are the ones who decide what it means.
+// bind tells the agent for which session the connection is: for a login, or for
+// forwarding the agent to the host of the session. After a login, OpenSSH's agent
+// lets no other session be bound. Agents that do not know or refuse the extension
+// are used all the same, as by OpenSSH: the decision is the agent's.
 func (a *agentConn) bind(hostKey ssh.PublicKey, sessionID, signature []byte, forwarding bool) error {
 	_, _ = a.Extension("session-bind@openssh.com",
 		ssh.Marshal(sessionBindMsg{hostKey.Marshal(), sessionID, signature, forwarding}))
@@ -28,9 +30,10 @@ func (a *agentConn) bind(hostKey ssh.PublicKey, sessionID, signature []byte, for
 }
 
 // Forwarded returns a function that connects to an agent as connect does, for a
-// server that gets the connection: it is bound to the session with that server,
-// OpenSSH PROTOCOL.agent section 1, so that keys which may not go that way are
-// out of reach. The proof is what transport.Conn has of the host key.
+// connection that is handed to a server. The connection is bound to the session
+// with the server, OpenSSH PROTOCOL.agent section 1, so keys that may not be used
+// by way of the server are out of reach. hostKey and signature are the results of
+// HostKeyProof of a transport.Conn.
 func Forwarded(connect func(ctx context.Context) (net.Conn, error),
 	hostKey ssh.PublicKey, sessionID, signature []byte) func(ctx context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
@@ -38,12 +41,15 @@ func Forwarded(connect func(ctx context.Context) (net.Conn, error),
 		if err != nil {
 			return nil, err
 		}
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
 		if err = conn.SetDeadline(time.Now().Add(agentPatience)); err == nil {
 			err = newAgentConn(conn).bind(hostKey, sessionID, signature, true)
 		}
 		if err == nil {
 			err = conn.SetDeadline(time.Time{})
+		}
+		if !stop() {
+			err = ctxerr.Of(ctx)
 		}
 		if err != nil {
 			conn.Close()

@@ -2,7 +2,7 @@ package identity_test
 
 import (
 	"bytes"
-	"os"
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -14,7 +14,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
-// A16
+// A16: the session is bound before a key is used.
 func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 	a := startAgent(t)
 	file := keygen(t, a.dir, "key", "")
@@ -27,7 +27,7 @@ func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 	for name, test := range map[string]struct {
 		options   *sshtest.DaemonOptions
 		algorithm string
-		line      string // of known_hosts that is for this
+		line      string // of known_hosts, for this constraint
 	}{
 		"by its key":         {&daemon, ssh.KeyAlgoED25519, " ssh-ed25519 "},
 		"by its RSA key":     {&daemon, ssh.KeyAlgoRSASHA512, " ssh-rsa "},
@@ -38,7 +38,7 @@ func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 			var known []byte
 			for line := range bytes.Lines(here.KnownHosts()) {
 				if bytes.Contains(line, []byte(test.line)) {
-					// The agent compares the name with those in the certificate, without a port.
+					// The agent compares the name with the names in the certificate, without a port.
 					known = append(known, bytes.Replace(line, []byte("[127.0.0.1]:"+port(here)), []byte("localhost"), 1)...)
 				}
 			}
@@ -51,7 +51,7 @@ func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 		})
 	}
 
-	// A connection that is not bound shows the key, and the agent does not sign.
+	// Over an unbound connection the agent lists the key and does not sign.
 	s := sshtest.OpenSSH(t, &daemon)
 	known := write(t, filepath.Join(t.TempDir(), "known_hosts"), s.KnownHosts())
 	a.add("-q", "-D")
@@ -65,22 +65,14 @@ func TestKeyForOneHostWorksThereAndNowhereElse(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestKeyThatIsGoneWhenItShouldSign(t *testing.T) {
-	s := sshtest.NewServer(t, nil)
-	keyring := agent.NewKeyring().(agent.ExtendedAgent)
-	raw, err := ssh.ParseRawPrivateKey(read(t, keygen(t, t.TempDir(), "key", "")))
-	require.NoError(t, err)
-	require.NoError(t, keyring.Add(agent.AddedKey{PrivateKey: raw, Comment: "mine"}))
-	_, err = login(t.Context(), s, identity.Method(&identity.Config{Agent: identity.InProcess(forgetful{keyring})}))
-	require.ErrorContains(t, err, `the agent does not have "mine" any more`)
-}
-
-// forgetful is an agent that forgets all keys instead of signing.
-type forgetful struct{ agent.ExtendedAgent }
-
-func (f forgetful) SignWithFlags(ssh.PublicKey, []byte, agent.SignatureFlags) (*ssh.Signature, error) {
-	if err := f.RemoveAll(); err != nil {
-		return nil, err
-	}
-	return nil, os.ErrNotExist
+func TestForwardedEndsWithTheContextAndItsCause(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	connect := fakeAgent(func(request []byte) []byte {
+		cancel(errNobody)
+		return nil // no answer
+	})
+	key := sshtest.NewSigner(t, ssh.KeyAlgoED25519).PublicKey()
+	_, err := identity.Forwarded(connect, key, []byte("session"), []byte("signature"))(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, errNobody)
 }

@@ -19,17 +19,17 @@ import (
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
-// deployment offers one key to the server, in the README: whether the agent has
-// it or the file, and however many other keys the agent has.
+// deployment is an example of the README: one key is offered, from the agent or
+// the file, however many other keys the agent has.
 func deployment(ctx context.Context, file string, ask identity.PassphraseFunc) (userauth.Method, error) {
 	keys, err := identity.Load(ctx, file, &identity.Options{Passphrase: ask})
 	if err != nil {
 		return nil, err
 	}
-	return identity.Method(&identity.Config{Keys: keys, Agent: identity.SystemAgent, Only: true}), nil
+	return identity.Method(&identity.Config{Keys: keys, Agent: identity.SystemAgent, IdentitiesOnly: true}), nil
 }
 
-// withAgent runs a command that finds our agent at the other end, in the README.
+// withAgent is an example of the README: a command finds our agent at the other end.
 func withAgent(ctx context.Context, client *nacre.Client) ([]byte, error) {
 	cmd := client.Command(ctx, "git fetch")
 	cmd.ForwardAgent = identity.SystemAgent
@@ -53,8 +53,7 @@ func encryptedKey(passphrase string) (ssh.PublicKey, []byte) {
 	return key, pem.EncodeToMemory(block)
 }
 
-// The passphrase is asked for when the server has accepted the key, and not
-// again for the next connection.
+// The passphrase is asked for once, when the server has accepted the key.
 func ExampleLoad() {
 	key, file := encryptedKey("secret")
 	server, err := sshtest.StartServer(&sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key}})
@@ -90,7 +89,7 @@ func ExampleLoad() {
 	// <nil>
 }
 
-// Of an agent with many keys, the one in a .pub file is offered and no other.
+// Only the key in the .pub file is offered, of an agent with many keys.
 func ExampleMethod() {
 	keyring := agent.NewKeyring()
 	for range 10 {
@@ -120,7 +119,7 @@ func ExampleMethod() {
 	client, err := nacre.Dial(ctx, server.Target, &nacre.Config{
 		HostKey: transport.FixedHostKey(server.HostKey),
 		Auth: []userauth.Method{identity.Method(&identity.Config{
-			Keys: []ssh.Signer{key}, Agent: identity.InProcess(keyring), Only: true,
+			Keys: []ssh.Signer{key}, Agent: identity.InProcess(keyring), IdentitiesOnly: true,
 		})},
 		AuthTrace: func(a userauth.Attempt) { fmt.Println(a.Status, a.Err) },
 	})

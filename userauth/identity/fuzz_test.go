@@ -11,26 +11,29 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/sshtest/wire"
 	"github.com/nacre-ssh/nacre/userauth"
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
-// refusing is a server behind userauth.Transport that lets nobody in.
+// refusing is a userauth.Transport whose server refuses every request.
 type refusing struct{}
 
-func (refusing) RequestService(string) error     { return nil }
-func (refusing) WritePacket([]byte) error        { return nil }
-func (refusing) SessionID() []byte               { return []byte("session") }
+func (refusing) RequestService(string) error { return nil }
+
+func (refusing) WritePacket([]byte) error { return nil }
+
+func (refusing) SessionID() []byte { return []byte("session") }
+
 func (refusing) Extension(string) ([]byte, bool) { return nil, false }
-func (refusing) Close() error                    { return nil }
+
+func (refusing) Close() error { return nil }
+
 func (refusing) ReadPacket() ([]byte, error) {
-	return ssh.Marshal(struct {
-		Methods []string `sshtype:"51"`
-		Partial bool
-	}{[]string{"publickey"}, false}), nil
+	return ssh.Marshal(wire.UserauthFailureMsg{Methods: []string{"publickey"}}), nil
 }
 
-// said is a connection to an agent that says what it says, whatever is asked.
+// said is a connection to an agent with a fixed script.
 type said struct {
 	net.Conn
 	io.Reader
@@ -57,5 +60,29 @@ func FuzzAgent(f *testing.F) {
 			}}),
 		}})
 		require.ErrorAs(t, err, new(*userauth.Error))
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	dir := f.TempDir()
+	for i, args := range [][]string{nil, {"-t", "ecdsa", "-m", "PEM"}, {"-t", "ecdsa", "-m", "PKCS8"}} {
+		f.Add(read(f, keygen(f, dir, string(rune('a'+i)), "", args...)))
+		f.Add(read(f, keygen(f, dir, string(rune('A'+i)), "secret", args...)))
+	}
+	for _, args := range [][]string{{"version=2"}, {"version=3,memory=64,passes=1"}} {
+		f.Add(read(f, puttygen(f, dir, args[0], "", "ed25519", args[0])))
+		f.Add(read(f, puttygen(f, dir, "locked "+args[0], "secret", "ecdsa", args[0])))
+	}
+	f.Add(read(f, keygen(f, dir, "p", "")+".pub"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o, _ := options("secret", "wrong")
+		key, err := identity.Parse(t.Context(), "key", data, o)
+		if err != nil {
+			require.ErrorContains(t, err, "identity: key: ")
+			return
+		}
+		if _, err := key.Sign(nil, []byte("data")); err != nil {
+			require.ErrorContains(t, err, "identity: key: ")
+		}
 	})
 }

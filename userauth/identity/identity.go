@@ -1,23 +1,27 @@
-// Package identity has what a user proves himself with: private keys from files,
-// and the keys of an agent. It knows the files of OpenSSH and of PuTTY, and goes
-// by the rules of OpenSSH's options IdentityFile, IdentityAgent, IdentitiesOnly
-// and CertificateFile.
+// Package identity has the keys of a user: private keys from files, and the keys
+// of an agent. The files are those of OpenSSH and PuTTY, and the rules those of
+// OpenSSH's options IdentityFile, IdentityAgent, IdentitiesOnly and
+// CertificateFile.
 //
-// [Load] and [Parse] make signers, which userauth.PublicKeys takes and anything
+// [Load] and [Parse] make signers for userauth.PublicKeys, and for everything
 // else that wants an ssh.Signer. The passphrase of an encrypted key is asked for
-// when the server has said that it would accept the key, and once only. [Method]
-// offers such keys together with those of an agent:
+// once, when the server has accepted the key. [Method] offers keys of files
+// together with the keys of an agent:
 //
 //	keys, err := identity.Load(ctx, "/home/me/.ssh/id_ed25519", &identity.Options{Passphrase: ask})
 //	…
-//	auth := identity.Method(&identity.Config{Keys: keys, Agent: identity.SystemAgent, Only: true})
+//	auth := identity.Method(&identity.Config{Keys: keys, Agent: identity.SystemAgent, IdentitiesOnly: true})
 //
-// Nothing here reads a file that was not named, or, but for [SystemAgent], the
-// environment. No error and no log has anything of a secret.
+// Only files that are named are read, and only [SystemAgent] reads the
+// environment. No error has anything of a secret.
+//
+// The rooms: identity.go has the method and the order of keys; key.go a signer
+// whose file may still be locked; file.go the files, with private.go and ppk.go
+// for their formats; agent.go the conversation with an agent, and bind.go its
+// binding to a session.
 package identity
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -25,36 +29,38 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre/internal/ctxerr"
+	"github.com/nacre-ssh/nacre/internal/sshkey"
 	"github.com/nacre-ssh/nacre/userauth"
 )
 
 // Config says which keys are offered.
 type Config struct {
-	// Keys are those of files, from [Load], or any other signers. What the agent
-	// has too is offered once: of a key from a file the agent signs, and if it
-	// refuses, the file; any other signer signs itself. A public key without its
-	// private one, and a certificate, wait for the agent, or another of Keys, to
-	// have what they lack.
+	// Keys are the keys of files, from [Load], and any other signers. A key that
+	// the agent has too is offered once: the agent signs for a key of a file, and
+	// the file does if the agent refuses; any other signer signs for itself. The
+	// private key to a public key or a certificate may be the agent's, or another
+	// of Keys.
 	Keys []ssh.Signer
 
-	// Agent connects to an agent, such as [SystemAgent] does; nil is none. It is
-	// called once in each login that comes to it, and the login closes what it
-	// returns. An agent that cannot be reached or has no keys is no reason to
-	// give up: the error of the login tells.
+	// Agent connects to an agent, as [SystemAgent] does; nil means no agent. A
+	// login calls Agent once, when the method has its turn, and closes the
+	// connection. An agent that cannot be reached or has no keys is passed over,
+	// and named in the error of the login.
 	Agent func(ctx context.Context) (net.Conn, error)
 
-	// Only has nothing offered that is not in Keys, however many keys the agent
-	// has: servers hang up after a few that are wrong.
-	Only bool
+	// IdentitiesOnly limits the offer to Keys, however many keys the agent has:
+	// servers hang up after a few wrong keys.
+	IdentitiesOnly bool
 }
 
-// Method returns the method "publickey" with these keys. The order is that of
-// OpenSSH: keys that are in Keys and in the agent, in the agent's order; other
+// Method returns the method "publickey" with the keys of config. The order is
+// OpenSSH's: keys that are in Keys and in the agent, in the agent's order; other
 // keys of the agent; the rest of Keys.
 //
-// A connection to the agent serves one login. Before anything else it is bound
-// to the session, OpenSSH PROTOCOL.agent section 1, so that keys work which may
-// be used for certain hosts only; agents that cannot do that do without.
+// A connection to the agent serves one login. The connection is bound to the
+// session first, OpenSSH PROTOCOL.agent section 1, so that keys for certain hosts
+// only work; an agent without the extension works unbound.
 func Method(config *Config) userauth.Method {
 	m := new(method)
 	if config != nil {
@@ -75,14 +81,15 @@ func (m *method) Try(ctx context.Context, x *userauth.Exchange) (userauth.Reply,
 	return keys.Try(ctx, x)
 }
 
-// signers returns what there is to offer in this login, and records what is not.
+// signers returns the signers to offer in this login, and records why other keys
+// are not offered.
 func (m *method) signers(ctx context.Context, x *userauth.Exchange) ([]ssh.Signer, error) {
 	var agentKeys []*agentKey
 	if m.config.Agent != nil {
 		var err error
 		agentKeys, err = m.askAgent(ctx, x)
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, ctxerr.Of(ctx)
 		}
 		if err != nil {
 			x.Record(userauth.Attempt{Err: fmt.Errorf("%w: %w", userauth.ErrSkip, err)})
@@ -101,18 +108,18 @@ func (m *method) signers(ctx context.Context, x *userauth.Exchange) ([]ssh.Signe
 	case len(signers)+len(missing) > 0:
 		return signers, nil
 	case len(agentKeys) > 0:
-		return nil, fmt.Errorf("%w: the agent has %d keys, and none of them is among those that are wanted", userauth.ErrSkip, len(agentKeys))
+		return nil, fmt.Errorf("%w: none of the agent's %d keys is in Config.Keys (IdentitiesOnly)", userauth.ErrSkip, len(agentKeys))
 	}
 	return nil, fmt.Errorf("%w: no keys", userauth.ErrSkip)
 }
 
-// order returns the signers in the order in which they are offered, and the keys
-// for which nothing here can sign.
+// order returns the signers in the order of the offer, and the keys for which
+// neither a file nor the agent can sign.
 func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []*key) {
 	rest := slices.DeleteFunc(slices.Clone(c.Keys), func(s ssh.Signer) bool { return s == nil })
 	var others []ssh.Signer
 	for _, k := range agentKeys {
-		i := slices.IndexFunc(rest, func(s ssh.Signer) bool { return same(s.PublicKey(), k.public) })
+		i := slices.IndexFunc(rest, func(s ssh.Signer) bool { return sshkey.Equal(s.PublicKey(), k.public) })
 		switch {
 		case i >= 0:
 			signer := rest[i]
@@ -121,7 +128,7 @@ func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []*
 			}
 			signers = append(signers, signer)
 			rest = slices.Delete(rest, i, i+1)
-		case !c.Only:
+		case !c.IdentitiesOnly:
 			others = append(others, k)
 		}
 	}
@@ -141,31 +148,18 @@ func (c *Config) order(agentKeys []*agentKey) (signers []ssh.Signer, missing []*
 	return signers, missing
 }
 
-// other returns a signer that has the private key of k at hand: the agent, best
-// of all, which asks for no passphrase.
+// other returns another signer with the private key of k: the agent first,
+// because the agent asks for no passphrase.
 func (c *Config) other(k *key, agentKeys []*agentKey) ssh.Signer {
 	for _, s := range agentKeys {
-		if same(plain(s.public), plain(k.public)) {
+		if sshkey.Equal(sshkey.Plain(s.public), sshkey.Plain(k.public)) {
 			return s
 		}
 	}
 	for _, s := range c.Keys {
-		if f, ok := s.(*key); s != nil && (!ok || f.secret.missing == nil) && same(plain(s.PublicKey()), plain(k.public)) {
+		if f, ok := s.(*key); s != nil && (!ok || f.secret.missing == nil) && sshkey.Equal(sshkey.Plain(s.PublicKey()), sshkey.Plain(k.public)) {
 			return s
 		}
 	}
 	return nil
-}
-
-// same tells whether two keys are one, and both certificates or none.
-func same(a, b ssh.PublicKey) bool {
-	return a != nil && b != nil && bytes.Equal(a.Marshal(), b.Marshal())
-}
-
-// plain returns the key in a certificate, and any other key as it is.
-func plain(k ssh.PublicKey) ssh.PublicKey {
-	if cert, ok := k.(*ssh.Certificate); ok {
-		return cert.Key
-	}
-	return k
 }

@@ -1,9 +1,6 @@
 package identity_test
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,90 +10,139 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nacre-ssh/nacre"
+	"github.com/nacre-ssh/nacre/channel"
 	"github.com/nacre-ssh/nacre/sshtest"
+	"github.com/nacre-ssh/nacre/transport"
+	"github.com/nacre-ssh/nacre/userauth"
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
-func TestMain(m *testing.M) { sshtest.Main(m) }
-
-// run runs a program in dir and returns what it prints.
-func run(t testing.TB, dir, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	require.NoErrorf(t, err, "%s %q: %s", name, args, &stderr)
-	return string(out)
+// The order is compared with the output of ssh -v.
+func TestOrderIsThatOfOpenSSH(t *testing.T) {
+	a := startAgent(t)
+	ca := keygen(t, a.dir, "ca", "")
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		keygen(t, a.dir, name, "")
+	}
+	for _, name := range []string{"a", "b", "e"} {
+		run(t, a.dir, "ssh-keygen", "-q", "-s", ca, "-I", name, "-n", "nobody", name+".pub")
+	}
+	for _, name := range []string{"c", "b", "d"} { // and b's certificate
+		a.add("-q", filepath.Join(a.dir, name))
+	}
+	require.NoError(t, os.Rename(filepath.Join(a.dir, "d"), filepath.Join(a.dir, "d-is-elsewhere")))
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{Config: []string{"MaxAuthTries 50"}})
+	for _, only := range []bool{false, true} {
+		option := map[bool]string{false: "no", true: "yes"}[only]
+		args := []string{"-F", "none", "-v", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+			"-o", "IdentityAgent=" + a.socket, "-o", "IdentitiesOnly=" + option, "-p", port(s)}
+		var keys []ssh.Signer
+		for _, name := range []string{"a", "d", "b", "e"} {
+			file := filepath.Join(a.dir, name)
+			args = append(args, "-o", "IdentityFile="+file) // -i wants the private key
+			signers, err := identity.Load(t.Context(), file, nil)
+			require.NoError(t, err)
+			keys = append(keys, signers...)
+		}
+		out, err := exec.Command("ssh", append(args, s.User+"@127.0.0.1", "true")...).CombinedOutput()
+		require.Error(t, err)
+		var want []string
+		for line := range strings.Lines(string(out)) {
+			if _, offer, ok := strings.Cut(line, "Offering public key: "); ok {
+				i := strings.Index(offer, "SHA256:")
+				name := strings.Fields(offer[i:])[0]
+				if strings.Contains(offer[:i], "-CERT") {
+					name += "+"
+				}
+				want = append(want, name)
+			}
+		}
+		require.Len(t, want, map[bool]int{false: 8, true: 7}[only], "%s", out)
+		tried, err := login(t.Context(), s, identity.Method(&identity.Config{
+			Keys: keys, Agent: identity.AgentSocket(a.socket), IdentitiesOnly: only,
+		}))
+		require.Error(t, err)
+		require.Equal(t, want, names(tried))
+	}
 }
 
-// keygen makes a key with ssh-keygen, and returns its file.
-func keygen(t testing.TB, dir, name, passphrase string, args ...string) string {
-	t.Helper()
-	run(t, dir, "ssh-keygen", append([]string{"-q", "-f", name, "-N", passphrase, "-C", "", "-t", "ed25519", "-a", "1"}, args...)...)
-	return filepath.Join(dir, name)
-}
-
-// fingerprint asks ssh-keygen.
-func fingerprint(t testing.TB, file string) string {
-	t.Helper()
-	return strings.Fields(run(t, "", "ssh-keygen", "-lf", file))[1]
-}
-
-// load loads one key without a certificate.
-func load(t testing.TB, file string, options *identity.Options) ssh.Signer {
-	t.Helper()
-	signers, err := identity.Load(t.Context(), file, options)
-	require.NoError(t, err)
-	require.Len(t, signers, 1)
-	return signers[0]
-}
-
-// requireSigns verifies a signature with each algorithm of a key.
-func requireSigns(t testing.TB, s ssh.Signer) {
-	t.Helper()
-	for _, algorithm := range s.(ssh.MultiAlgorithmSigner).Algorithms() {
-		signature, err := s.(ssh.AlgorithmSigner).SignWithAlgorithm(nil, []byte("data"), algorithm)
+func TestCertificateInAFileAndItsKeyInTheAgent(t *testing.T) {
+	a := startAgent(t)
+	ca, file := keygen(t, a.dir, "ca", ""), keygen(t, a.dir, "key", "")
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{UserCA: public(t, ca+".pub")})
+	a.add("-q", file)
+	run(t, a.dir, "ssh-keygen", "-q", "-s", ca, "-I", "id", "-n", s.User, file+".pub")
+	require.NoError(t, os.Remove(file))
+	for _, name := range []string{file, file + "-cert.pub"} {
+		signers, err := identity.Load(t.Context(), name, nil)
 		require.NoError(t, err)
-		require.Equal(t, algorithm, signature.Format)
-		require.NoError(t, s.PublicKey().Verify([]byte("data"), signature))
+		tried, err := login(t.Context(), s, identity.Method(&identity.Config{
+			Keys: signers, Agent: identity.AgentSocket(a.socket), IdentitiesOnly: true,
+		}))
+		require.NoError(t, err)
+		require.Equal(t, fingerprint(t, file+".pub")+"+", names(tried)[len(tried)-1])
 	}
-}
 
-// answers is a passphrase func that gives these, one after the other, and
-// keeps the requests.
-type answers struct {
-	give  []string
-	asked []identity.PassphraseRequest
-}
-
-var errNobody = errors.New("nobody is there")
-
-func (a *answers) ask(_ context.Context, r *identity.PassphraseRequest) ([]byte, error) {
-	a.asked = append(a.asked, *r)
-	if len(a.give) == 0 {
-		return nil, errNobody
-	}
-	next := a.give[0]
-	a.give = a.give[1:]
-	return []byte(next), nil
-}
-
-func options(give ...string) (*identity.Options, *answers) {
-	a := &answers{give: give}
-	return &identity.Options{Passphrase: a.ask}, a
-}
-
-func write(t testing.TB, file string, data []byte) string {
-	t.Helper()
-	require.NoError(t, os.WriteFile(file, data, 0o600))
-	return file
-}
-
-func read(t testing.TB, file string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(file)
+	// The restriction holds for a key of the agent, too.
+	a.add("-q", "-D")
+	keygen(t, a.dir, "another", "")
+	run(t, a.dir, "ssh-keygen", "-q", "-s", ca, "-I", "id", "-n", s.User, "another.pub")
+	a.add("-q", filepath.Join(a.dir, "another"))
+	_, err := login(t.Context(), s, identity.Method(&identity.Config{Agent: identity.AgentSocket(a.socket)}))
 	require.NoError(t, err)
-	return data
 }
+
+func TestFunctionsOfTheREADME(t *testing.T) {
+	a := startAgent(t)
+	file := keygen(t, a.dir, "key", "")
+	a.strangers("a", "b", "c", "d", "e", "f")
+	a.add("-q", file)
+	t.Setenv("SSH_AUTH_SOCK", a.socket)
+	s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{AuthorizedKeys: []ssh.PublicKey{public(t, file+".pub")}})
+	method, err := deployment(t.Context(), file, nil)
+	require.NoError(t, err)
+	tried, err := login(t.Context(), s, method)
+	require.NoError(t, err)
+	require.Len(t, tried, 1)
+
+	client, err := nacre.Dial(t.Context(), s.Target, &nacre.Config{
+		HostKey: transport.FixedHostKey(s.HostKeys...), Auth: []userauth.Method{method},
+	})
+	require.NoError(t, err)
+	defer client.Close()
+	_, err = withAgent(t.Context(), client)
+	require.ErrorAs(t, err, new(*channel.ExitError), "there is no repository")
+}
+
+func TestRestrictionsOfASignerHoldWithAnAgentToo(t *testing.T) {
+	a := startAgent(t)
+	file := keygen(t, a.dir, "key", "", "-t", "rsa", "-b", "2048")
+	a.add("-q", file)
+	limited, err := ssh.NewSignerWithAlgorithms(load(t, file, nil).(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSASHA256})
+	require.NoError(t, err)
+	m := identity.Method(&identity.Config{Keys: []ssh.Signer{nil, limited}, Agent: identity.AgentSocket(a.socket), IdentitiesOnly: true})
+	for algorithm, want := range map[string]bool{ssh.KeyAlgoRSASHA256: true, ssh.KeyAlgoRSASHA512: false} {
+		s := sshtest.OpenSSH(t, &sshtest.DaemonOptions{
+			AuthorizedKeys: []ssh.PublicKey{public(t, file+".pub")}, Config: []string{"PubkeyAcceptedAlgorithms " + algorithm},
+		})
+		_, err := login(t.Context(), s, m)
+		require.Equal(t, want, err == nil, "%s: %v", algorithm, err)
+	}
+}
+
+func TestSignersWithoutAKeyArePassedOver(t *testing.T) {
+	a := startAgent(t)
+	a.strangers("key")
+	s := sshtest.NewServer(t, nil)
+	tried, err := login(t.Context(), s, identity.Method(&identity.Config{
+		Keys: []ssh.Signer{keyless{}, nil, s.Signer}, Agent: identity.AgentSocket(a.socket),
+	}))
+	require.NoError(t, err)
+	require.ErrorContains(t, tried[0].Err, "signer without a key")
+}
+
+// keyless is a signer without a key.
+type keyless struct{ ssh.Signer }
+
+func (keyless) PublicKey() ssh.PublicKey { return nil }

@@ -4,5 +4,5 @@ package identity
 
 import "io/fs"
 
-// exposed is false: the mode of a file does not say who has access to it.
+// exposed returns false: the mode of a file does not say who has access.
 func exposed(fs.FileInfo) bool { return false }

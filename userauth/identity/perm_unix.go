@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// exposed tells whether somebody else has access to a file of ours. OpenSSH
-// leaves files alone that belong to others, and so do we.
+// exposed reports whether others have access to a file of this user. Files of
+// other users pass, as in OpenSSH.
 func exposed(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Getuid() && info.Mode().Perm()&0o077 != 0

@@ -22,13 +22,15 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/nacre-ssh/nacre/internal/sshkey"
 )
 
-// ppkPrefix begins a file of PuTTY's, before the version. The format is
-// described in PuTTY's manual, appendix C.
+// ppkPrefix begins a PuTTY key file, before the version. PuTTY's manual describes
+// the format in appendix C.
 const ppkPrefix = "PuTTY-User-Key-File-"
 
-// Bounds on Argon2, which PuTTY gives 8 MiB and about 100 ms.
+// These bounds limit Argon2. PuTTY's defaults are 8 MiB and about 100 ms.
 const (
 	maxArgonMemory  = 256 << 10 // KiB
 	maxArgonWork    = 8 << 20   // KiB times passes: some seconds
@@ -36,8 +38,8 @@ const (
 	maxPPKLines     = 1000
 )
 
-// ppk is a file of PuTTY's. All of it but the MAC is covered by the MAC, the
-// derivation of the keys by their use.
+// ppk is a PuTTY key file. The MAC covers all fields except the MAC, and the key
+// derivation by the use of the derived keys.
 type ppk struct {
 	version    int
 	algorithm  string
@@ -67,10 +69,10 @@ func parsePPK(data []byte) (*private, error) {
 	}
 	public, err := ssh.ParsePublicKey(p.public)
 	if err != nil || public.Type() != p.algorithm {
-		return nil, fmt.Errorf("the public key is malformed, or not of the type %q", clip(p.algorithm))
+		return nil, fmt.Errorf("the public key is malformed, or its type is not %q", clip(p.algorithm))
 	}
 	cert, _ := public.(*ssh.Certificate)
-	f := &private{public: plain(public), certificate: cert, encrypted: p.encryption != "none"}
+	f := &private{public: sshkey.Plain(public), certificate: cert, encrypted: p.encryption != "none"}
 	f.open = func(passphrase []byte) (ssh.Signer, error) {
 		blob, err := p.decrypt(passphrase)
 		if err != nil {
@@ -93,7 +95,7 @@ func readPPK(data []byte) (*ppk, error) {
 	case strings.HasPrefix(text, ppkPrefix+"3: "):
 		p.version = 3
 	default:
-		return nil, errors.New("a PuTTY key file of a version other than 2 and 3: PuTTYgen saves it anew")
+		return nil, errors.New("the version of the PuTTY key file is neither 2 nor 3: save the file anew with PuTTYgen")
 	}
 	p.algorithm = r.field(fmt.Sprint(ppkPrefix, p.version))
 	p.encryption = r.field("Encryption")
@@ -116,7 +118,8 @@ func readPPK(data []byte) (*ppk, error) {
 	return &p, p.check()
 }
 
-// check tells whether the encryption can be undone, in a bearable time.
+// check returns an error for an encryption that is not supported, damaged, or takes
+// too long to undo.
 func (p *ppk) check() error {
 	switch {
 	case p.encryption == "none":
@@ -128,19 +131,19 @@ func (p *ppk) check() error {
 	case p.version == 2:
 		return nil
 	case p.argon.flavour == "Argon2d":
-		return errors.New("key derivation Argon2d is not supported: PuTTYgen saves the key with Argon2id (--ppk-param kdf=argon2id)")
+		return errors.New("key derivation Argon2d is not supported: save the key with Argon2id (puttygen --ppk-param kdf=argon2id)")
 	case p.argon.flavour != "Argon2id" && p.argon.flavour != "Argon2i":
 		return fmt.Errorf("key derivation %q of a PuTTY key file is not supported", clip(p.argon.flavour))
 	case uint64(p.argon.memory)*uint64(p.argon.passes) > maxArgonWork:
-		return fmt.Errorf("the PuTTY key file wants %d passes over %d KiB for its passphrase, more than is done here", p.argon.passes, p.argon.memory)
+		return fmt.Errorf("key derivation of the PuTTY key file takes too long: %d passes over %d KiB, together more than %d KiB", p.argon.passes, p.argon.memory, maxArgonWork)
 	}
 	return nil
 }
 
-// keys derives the cipher's key and vector, and the key of the MAC. Version 2
-// has the MAC keyed with the passphrase and a constant, also where there is no
-// passphrase; version 3 has it keyed with nothing then: anybody can make such a
-// file, and the MAC shows damage only.
+// keys derives the key and vector of the cipher, and the key of the MAC. In
+// version 2 the MAC is keyed with a constant and the passphrase, even an empty
+// passphrase. Without a passphrase, the MAC of version 3 has no key and shows
+// damage only, for anybody can make the file.
 func (p *ppk) keys(passphrase []byte) (key, iv, mac []byte) {
 	if p.version == 2 {
 		h := sha1.New()
@@ -157,7 +160,7 @@ func (p *ppk) keys(passphrase []byte) (key, iv, mac []byte) {
 	if p.encryption == "none" {
 		return nil, nil, nil
 	}
-	// One derivation has all three: 32 bytes of key, 16 of vector, 32 for the MAC.
+	// The derived 80 bytes are the cipher's key (32), its vector (16) and the MAC's key (32).
 	derive := argon2.IDKey
 	if p.argon.flavour == "Argon2i" {
 		derive = argon2.Key
@@ -166,17 +169,17 @@ func (p *ppk) keys(passphrase []byte) (key, iv, mac []byte) {
 	return all[:32], all[32:48], all[48:]
 }
 
-// decrypt returns the private part, if passphrase is right and nobody has
-// changed the file.
+// decrypt returns the private part, if the passphrase is right and the file is
+// unchanged.
 func (p *ppk) decrypt(passphrase []byte) ([]byte, error) {
 	if p.encryption == "none" {
 		passphrase = nil
 	}
-	// CBC is decrypted before the MAC is known to be right, for the MAC is of the
-	// plain text; whoever could learn from the time has the file anyway.
+	// CBC is decrypted before the MAC is checked, because the MAC is of the plain
+	// text; whoever could learn from the time has the file anyway.
 	key, iv, macKey := p.keys(passphrase)
 	blob := bytes.Clone(p.private)
-	wrong := errors.New("the file is damaged, or was changed: its MAC is wrong")
+	wrong := errors.New("the file is damaged or was changed: the MAC is wrong")
 	if p.encryption != "none" {
 		block, err := aes.NewCipher(key)
 		if err != nil {
@@ -198,14 +201,13 @@ func (p *ppk) decrypt(passphrase []byte) ([]byte, error) {
 	return blob, nil
 }
 
-// ppkKey returns the private key to a public one, of which blob has only what
-// the public key has not. What follows in it is padding. Whether both belong
-// together is checked here for RSA, and otherwise by the caller, who compares the
-// public keys.
+// ppkKey returns the private key to a public key. blob has the numbers that the
+// public key has not, and then padding. ppkKey checks for RSA that both halves
+// match; for other keys the caller compares the public keys.
 func ppkKey(public ssh.PublicKey, blob []byte) (any, error) {
 	crypto, ok := public.(ssh.CryptoPublicKey)
 	if !ok {
-		return nil, fmt.Errorf("keys of type %q are not read from PuTTY key files", clip(public.Type()))
+		return nil, fmt.Errorf("keys of type %q in PuTTY key files are not supported", clip(public.Type()))
 	}
 	malformed := errors.New("malformed private key in the PuTTY key file")
 	switch pub := crypto.CryptoPublicKey().(type) {
@@ -214,7 +216,7 @@ func ppkKey(public ssh.PublicKey, blob []byte) (any, error) {
 			D, P, Q, Iqmp *big.Int
 			Rest          []byte `ssh:"rest"`
 		}
-		// The primes are bounded by the modulus, which ParsePublicKey has bounded.
+		// The modulus bounds the primes, and ParsePublicKey has bounded the modulus.
 		if ssh.Unmarshal(blob, &msg) != nil || msg.D.BitLen() > pub.N.BitLen() {
 			return nil, malformed
 		}
@@ -245,11 +247,11 @@ func ppkKey(public ssh.PublicKey, blob []byte) (any, error) {
 		}
 		return ed25519.NewKeyFromSeed(msg.Seed), nil
 	}
-	return nil, fmt.Errorf("keys of type %q are not read from PuTTY key files", clip(public.Type()))
+	return nil, fmt.Errorf("keys of type %q in PuTTY key files are not supported", clip(public.Type()))
 }
 
-// ppkReader reads lines of the form "Name: value". After the first error it
-// returns nothing any more.
+// ppkReader reads lines of the form "Name: value". After the first error all
+// values are empty.
 type ppkReader struct {
 	lines []string
 	err   error
@@ -262,7 +264,7 @@ func (r *ppkReader) fail(name string) {
 	}
 }
 
-// line returns the next line, and nothing after the last.
+// line returns the next line, and "" after the last.
 func (r *ppkReader) line() (line string) {
 	if len(r.lines) > 0 {
 		line, r.lines = r.lines[0], r.lines[1:]
@@ -270,7 +272,7 @@ func (r *ppkReader) line() (line string) {
 	return line
 }
 
-// field returns the value of the next line, which must have that name.
+// field returns the value of the next line, if the line has the given name.
 func (r *ppkReader) field(name string) string {
 	value, ok := strings.CutPrefix(r.line(), name+": ")
 	if !ok {
@@ -289,7 +291,7 @@ func (r *ppkReader) number(name string, limit uint64) uint32 {
 	return uint32(n)
 }
 
-// hex returns the bytes that the next line has in hexadecimal.
+// hex returns the bytes of the next line, in hexadecimal.
 func (r *ppkReader) hex(name string) []byte {
 	value, err := hex.DecodeString(r.field(name))
 	if err != nil {
@@ -298,7 +300,7 @@ func (r *ppkReader) hex(name string) []byte {
 	return value
 }
 
-// blob returns what that many lines of base64 hold.
+// blob returns the content of the lines of base64 that the next line counts.
 func (r *ppkReader) blob(name string) []byte {
 	var encoded strings.Builder
 	for range r.number(name, maxPPKLines) {

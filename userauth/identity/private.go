@@ -13,31 +13,31 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxRounds bounds OpenSSH's key derivation, whose time is linear in them: a few
-// seconds. ssh-keygen makes 16 by default, and x/crypto does no more than this.
+// maxRounds bounds the rounds of OpenSSH's key derivation to a few seconds. The
+// default of ssh-keygen is 16, and the limit of x/crypto is maxRounds.
 const maxRounds = 2048
 
-// private is a private key as its file has it.
+// private is a parsed file of a private key.
 type private struct {
-	public      ssh.PublicKey    // nil where the file hides it
-	certificate *ssh.Certificate // in the same file; nil: none
+	public      ssh.PublicKey    // nil where the file hides the public key
+	certificate *ssh.Certificate // in the same file, or nil
 	encrypted   bool
-	missing     error // why what is here cannot sign; nil: it can
+	missing     error // why the file cannot sign, or nil
 
 	// open decrypts the key. A wrong passphrase is x509.IncorrectPasswordError.
-	// It can be called until it has succeeded, and once if nothing is encrypted.
+	// Callers may call open until open succeeds, and once if nothing is encrypted.
 	open func(passphrase []byte) (ssh.Signer, error)
 }
 
-// isPrivate tells whether data should be a private key, rather than a public one.
+// isPrivate reports whether data looks like a private key.
 func isPrivate(data []byte) bool {
 	return bytes.HasPrefix(data, []byte(ppkPrefix)) || bytes.Contains(data, []byte("-----BEGIN"))
 }
 
-// parsePrivate looks at a private key without decrypting it. It keeps data.
+// parsePrivate parses a private key without decrypting the key, and keeps data.
 func parsePrivate(data []byte) (*private, error) {
 	if len(data) > maxPrivate {
-		return nil, fmt.Errorf("%d bytes, more than a private key can have", len(data))
+		return nil, fmt.Errorf("file of %d bytes is longer than %d, too long for a private key", len(data), maxPrivate)
 	}
 	if bytes.HasPrefix(data, []byte(ppkPrefix)) {
 		return parsePPK(data)
@@ -47,16 +47,16 @@ func parsePrivate(data []byte) (*private, error) {
 		case block.Type == "OPENSSH PRIVATE KEY":
 			return parseOpenSSH(block)
 		case block.Type == "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("encrypted PKCS#8 is not supported: ssh-keygen -p makes an OpenSSH file of it")
+			return nil, errors.New("encrypted PKCS#8 is not supported: convert the file with ssh-keygen -p")
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			return parsePEM(block), nil
 		}
-		// OpenSSL writes the parameters of a curve before the key.
+		// Other blocks are passed: OpenSSL writes a curve's parameters before the key.
 	}
-	return nil, errors.New("no private key in the PEM data, or a damaged one")
+	return nil, errors.New("the PEM data has no private key, or a damaged one")
 }
 
-// parsePEM takes a key of PKCS#1, PKCS#8 or SEC 1.
+// parsePEM parses a key of PKCS#1, PKCS#8 or SEC 1.
 func parsePEM(block *pem.Block) *private {
 	encoded := pem.EncodeToMemory(block)
 	if !strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
@@ -68,18 +68,18 @@ func parsePEM(block *pem.Block) *private {
 	return &private{encrypted: true, open: func(passphrase []byte) (ssh.Signer, error) {
 		s, err := signer(ssh.ParseRawPrivateKeyWithPassphrase(encoded, passphrase))
 		if err != nil && !errors.Is(err, x509.IncorrectPasswordError) {
-			// Nothing but its padding tells whether the right thing was
-			// decrypted, and one time in 256 the wrong thing has it too.
-			err = fmt.Errorf("%w, or a key that is not supported: %w", x509.IncorrectPasswordError, err)
+			// Only the padding tells a wrong passphrase, and a wrong passphrase
+			// gives a valid padding in 1 of 256 cases.
+			err = fmt.Errorf("%w, or the key is not supported: %w", x509.IncorrectPasswordError, err)
 		}
 		return s, err
 	}}
 }
 
-// opensshMagic begins what OpenSSH has in PEM, OpenSSH PROTOCOL.key section 1.
+// opensshMagic begins OpenSSH's PEM data, OpenSSH PROTOCOL.key section 1.
 const opensshMagic = "openssh-key-v1\x00"
 
-// opensshKeyMsg is what follows.
+// opensshKeyMsg follows opensshMagic.
 type opensshKeyMsg struct {
 	Cipher     string
 	KDF        string
@@ -90,8 +90,8 @@ type opensshKeyMsg struct {
 	Rest       []byte `ssh:"rest"`
 }
 
-// parseOpenSSH reads the part that is not encrypted, so that nobody types a
-// passphrase for a key that cannot be used.
+// parseOpenSSH reads the part that is not encrypted, so that nobody types the
+// passphrase of an unusable key.
 func parseOpenSSH(block *pem.Block) (*private, error) {
 	content, ok := bytes.CutPrefix(block.Bytes, []byte(opensshMagic))
 	var msg opensshKeyMsg
@@ -99,7 +99,7 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 		return nil, errors.New("malformed OpenSSH private key")
 	}
 	if msg.Keys != 1 {
-		return nil, fmt.Errorf("%d keys in one file; there must be one", msg.Keys)
+		return nil, fmt.Errorf("file has %d keys, not 1", msg.Keys)
 	}
 	public, err := ssh.ParsePublicKey(msg.Public)
 	if err != nil {
@@ -108,16 +108,16 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 	if err := supported(public.Type()); err != nil {
 		return nil, err
 	}
-	// Either of the two makes it encrypted, and half an encryption is refused below.
+	// Each of the two means encryption, and half an encryption is refused below.
 	p := &private{public: public, encrypted: msg.KDF != "none" || msg.Cipher != "none"}
 	if strings.HasPrefix(public.Type(), "sk-") {
-		p.missing = errors.New("signatures come from a token, not from this file: ssh-add it, and have the agent sign")
+		p.missing = errors.New("the private key is in a token, not in the file: load the key into an agent (ssh-add)")
 		return p, nil
 	}
 	if err := msg.checkEncryption(p.encrypted); err != nil {
 		return nil, err
 	}
-	// x/crypto takes PEM only, and the block may not be all of the file.
+	// x/crypto takes only PEM, and the file may have more than the block.
 	encoded := pem.EncodeToMemory(block)
 	p.open = func(passphrase []byte) (ssh.Signer, error) {
 		if !p.encrypted {
@@ -129,7 +129,7 @@ func parseOpenSSH(block *pem.Block) (*private, error) {
 	return p, nil
 }
 
-// checkEncryption tells whether the encryption can be undone, in a bearable time.
+// checkEncryption returns why the encryption cannot be undone in a bearable time.
 func (msg *opensshKeyMsg) checkEncryption(encrypted bool) error {
 	if !encrypted {
 		return nil
@@ -142,32 +142,20 @@ func (msg *opensshKeyMsg) checkEncryption(encrypted bool) error {
 	case msg.KDF != "bcrypt" || ssh.Unmarshal(msg.KDFOptions, &options) != nil:
 		return fmt.Errorf("key derivation %q is not supported", clip(msg.KDF))
 	case options.Rounds > maxRounds:
-		return fmt.Errorf("%d rounds of key derivation, more than %d: ssh-keygen -p -a 100 makes fewer", options.Rounds, maxRounds)
+		return fmt.Errorf("key derivation has %d rounds, more than %d: use fewer (ssh-keygen -p -a 100)", options.Rounds, maxRounds)
 	case !slices.Contains([]string{"aes256-ctr", "aes256-cbc"}, msg.Cipher):
-		return fmt.Errorf("encrypted with %q, which is not supported: ssh-keygen -p -Z aes256-ctr makes another", clip(msg.Cipher))
+		return fmt.Errorf("cipher %q is not supported: use another (ssh-keygen -p -Z aes256-ctr)", clip(msg.Cipher))
 	}
 	return nil
 }
 
-// supported tells why there is no signing with a type of key.
-func supported(keyType string) error {
-	switch keyType {
-	//lint:ignore SA1019 The name is needed to refuse what it names.
-	case ssh.InsecureKeyAlgoDSA:
-		return errors.New("DSA keys are not supported, and servers do not take them any more")
-	case "ssh-ed448":
-		return errors.New("Ed448 keys are not supported")
-	}
-	return nil
-}
-
-// signer makes a signer of what x/crypto has parsed, and finishes the checks.
+// signer makes a signer of a key from x/crypto, and finishes the checks.
 func signer(key any, err error) (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
 	if k, ok := key.(*ed25519.PrivateKey); ok && !bytes.Equal(ed25519.NewKeyFromSeed(k.Seed()), *k) {
-		return nil, errors.New("the public half of the key does not belong to the private one")
+		return nil, errors.New("the public half of the key does not match the private half")
 	}
 	s, err := ssh.NewSignerFromKey(key)
 	if err != nil {
@@ -176,5 +164,5 @@ func signer(key any, err error) (ssh.Signer, error) {
 	return s, supported(s.PublicKey().Type())
 }
 
-// clip cuts text of a file's before it is quoted.
+// clip shortens a text of a file that will be quoted with %q.
 func clip(s string) string { return s[:min(len(s), 100)] }

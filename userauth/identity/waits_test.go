@@ -20,7 +20,7 @@ import (
 	"github.com/nacre-ssh/nacre/userauth/identity"
 )
 
-// waits are all calls of this package that can wait. See waittest.
+// waits are all calls of this package that can wait, see waittest.
 var waits = waittest.Calls{
 	"Load, for the passphrase": asks(true, func(ctx context.Context, o *identity.Options) error {
 		o.FS = fstest.MapFS{"key": {Data: hidden}}
@@ -81,15 +81,15 @@ var waits = waittest.Calls{
 
 func TestWaits(t *testing.T) { waittest.Run(t, waits) }
 
-// hidden is a key file that hides its public key, and public0 the public key of one
-// that does not. Nobody will ever give a passphrase for them.
+// hidden is a key file without a readable public key, and public0 the public key
+// of another file. Nobody gives a passphrase for either.
 var (
 	hidden = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: make([]byte, 16),
 		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}})
 	public0 = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public()
 )
 
-// parse returns a key that wants a passphrase.
+// parse returns a key with a passphrase.
 func parse(o *identity.Options) userauth.InteractiveSigner {
 	key, err := ssh.NewPublicKey(public0)
 	if err != nil {
@@ -103,7 +103,7 @@ func parse(o *identity.Options) userauth.InteractiveSigner {
 	return signer.(userauth.InteractiveSigner)
 }
 
-// asks has a call wait for somebody to give a passphrase, who refuses in the end.
+// asks lets a call wait for a passphrase, and refuses in the end.
 func asks(takesContext bool, do func(ctx context.Context, o *identity.Options) error) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		answer, refuse := context.WithCancel(context.Background())
@@ -124,7 +124,7 @@ func asks(takesContext bool, do func(ctx context.Context, o *identity.Options) e
 	}
 }
 
-// silentAgent is an agent with one key that leaves some requests unanswered.
+// silentAgent is an agent with a single key, and without answers to some requests.
 type silentAgent struct {
 	dial func(context.Context) (net.Conn, error)
 	conn net.Conn // the last
@@ -161,7 +161,7 @@ func logsIn(connect func(context.Context) (net.Conn, error)) func(context.Contex
 
 var errRefused = errors.New("not let in")
 
-// agentSigns has a call wait for a signature of the agent's.
+// agentSigns lets a call wait for a signature of the agent's.
 func agentSigns(do func(s ssh.Signer) (*ssh.Signature, error)) waittest.Call {
 	return func(t *testing.T) waittest.Blocked {
 		agent := silent(t, 13)

@@ -1,6 +1,6 @@
-// Package login has the flags that the examples share: how to know the server
-// and how to log in. A program of your own decides both for itself; this is
-// what OpenSSH's client would do with the same files.
+// Package login has the shared flags of the examples: how to know the server and
+// how to log in. The defaults are those of OpenSSH's client with the same files;
+// a program of your own decides for itself.
 package login
 
 import (
@@ -9,11 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -31,14 +29,14 @@ type Flags struct {
 	identity, knownHosts, fingerprint string
 }
 
-// Parse parses the arguments of a program. Its error is one line, and -h is
-// the error [flag.ErrHelp] after the usage was printed.
+// Parse parses the arguments of a program. The error is a single line; for -h the
+// error is [flag.ErrHelp], and the usage was printed.
 func (f *Flags) Parse(set *flag.FlagSet, usage string, args []string) error {
 	set.StringVar(&f.identity, "i", "", "private key `file`; default: the agent and the keys in ~/.ssh")
 	set.StringVar(&f.knownHosts, "known-hosts", "", "known_hosts `file`; default: ~/.ssh/known_hosts")
 	set.Func("fingerprint", "accept the host key with this `fingerprint`, SHA256:…, and no other", func(s string) error {
 		f.fingerprint = s
-		_, err := knownhosts.Fingerprint(s) // an empty one, from an unset variable, is none
+		_, err := knownhosts.Fingerprint(s) // refuses an empty fingerprint, of an unset variable, say
 		return err
 	})
 	set.SetOutput(io.Discard)
@@ -52,7 +50,7 @@ func (f *Flags) Parse(set *flag.FlagSet, usage string, args []string) error {
 	return err
 }
 
-// HostKey returns what verifies the server: the pin, or the known_hosts file.
+// HostKey returns the verifier of the server: the pin, or the known_hosts file.
 func (f *Flags) HostKey() (transport.HostKeyVerifier, error) {
 	if f.fingerprint != "" {
 		return knownhosts.Fingerprint(f.fingerprint)
@@ -65,13 +63,13 @@ func (f *Flags) HostKey() (transport.HostKeyVerifier, error) {
 		}
 		file = filepath.Join(home, ".ssh", "known_hosts")
 	} else if _, err := os.Stat(file); err != nil {
-		return nil, err // a file that was named is not taken for empty
+		return nil, err // a named file has to be there
 	}
 	return knownhosts.Load(file)
 }
 
-// Auth returns the methods to log in with: the key that was named, or else the
-// agent's keys and the usual files.
+// Auth returns the methods for the login: the named key, or else the agent's keys
+// and the usual files.
 func (f *Flags) Auth(ctx context.Context) ([]userauth.Method, error) {
 	options := &identity.Options{Passphrase: askPassphrase}
 	config := &identity.Config{Agent: identity.SystemAgent}
@@ -80,15 +78,15 @@ func (f *Flags) Auth(ctx context.Context) ([]userauth.Method, error) {
 		if config.Keys, err = identity.Load(ctx, f.identity, options); err != nil {
 			return nil, err
 		}
-		config.Only = true
+		config.IdentitiesOnly = true
 	} else {
 		config.Keys = defaultKeys(ctx, options)
 	}
 	return []userauth.Method{identity.Method(config)}, nil
 }
 
-// defaultKeys loads the keys that OpenSSH would look for. Nobody has named them,
-// so those that are missing or no keys are passed over.
+// defaultKeys loads the keys in the places where OpenSSH looks. Missing and broken
+// files are passed over, since nobody has named them.
 func defaultKeys(ctx context.Context, options *identity.Options) (signers []ssh.Signer) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -106,40 +104,22 @@ func defaultKeys(ctx context.Context, options *identity.Options) (signers []ssh.
 func askPassphrase(_ context.Context, r *identity.PassphraseRequest) ([]byte, error) {
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
-		return nil, errors.New("there is no terminal to ask for it")
+		return nil, errors.New("standard input is no terminal, so nobody can be asked for the passphrase")
 	}
 	fmt.Fprintf(os.Stderr, "Passphrase for %s: ", r.File)
 	defer fmt.Fprintln(os.Stderr)
 	return term.ReadPassword(in)
 }
 
-// SplitTarget splits "user@host[:port]" for those who stack the layers by
-// hand: into the user, and the address to dial and to look up. nacre.Dial does
-// that by itself.
-func SplitTarget(target string) (user, addr string, err error) {
-	at := strings.LastIndexByte(target, '@')
-	user, host, port := target[:max(at, 0)], target[at+1:], "22"
-	if h, p, err := net.SplitHostPort(host); err == nil {
-		host, port = h, p
-	} else if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
-		host = ip.String()
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if user == "" || host == "" || strings.Contains(target, "/") || strings.ContainsAny(host, "[]") || err != nil || n == 0 {
-		return "", "", fmt.Errorf("target %q is not user@host[:port]", target)
-	}
-	return user, net.JoinHostPort(host, port), nil
-}
-
-// Interruptible returns a context that ends at the first Ctrl-C; the second one
-// ends the program at once.
+// Interruptible returns a context for the first Ctrl-C to end; a second Ctrl-C ends
+// the program at once.
 func Interruptible() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
 
-// OneLine is an error's text without what would disturb a terminal.
+// OneLine returns an error's text without characters for a terminal to obey.
 func OneLine(err error) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
