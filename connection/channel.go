@@ -125,8 +125,8 @@ func (c *Channel) CloseWrite() error {
 // all calls on the channel fail from now on, and requests of the peer that come later are not
 // handled. Further calls return nil.
 func (c *Channel) Close() error {
+	c.discard() // first, so that no reader takes the peer's answer for a regular end
 	c.sendClose(errChannelClosed)
-	c.discard()
 	return nil
 }
 
