@@ -3,6 +3,7 @@ module github.com/nacre-ssh/nacre
 go 1.26.0
 
 require (
+	github.com/kevinburke/ssh_config v1.6.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/crypto v0.58.0
 	golang.org/x/term v0.47.0

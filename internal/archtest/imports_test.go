@@ -47,6 +47,14 @@ var rules = map[string]rule{
 		"a harness that shared code with the client would share its mistakes"},
 	"sshtest/wire": {nil,
 		"a peer that shared code with the client would share its mistakes"},
+	"sshconfig": {[]string{"sshconfig/internal/edit", "sshconfig/internal/syntax", "sshconfig/internal/system", "internal/ctxerr"},
+		"it reads files and knows no network; what a value means to a connection is the façade's matter"},
+	"sshconfig/internal/syntax": {nil,
+		"it has forms of text, and knows no keyword"},
+	"sshconfig/internal/system": {nil,
+		"it knows files and interfaces, and no line of a file"},
+	"sshconfig/internal/edit": {[]string{"sshconfig/internal/syntax"},
+		"it changes lines, and leaves their meaning to its caller"},
 	".": {[]string{"transport", "userauth", "userauth/identity", "connection", "connection/hostkeys", "channel", "internal/ctxerr", "internal/early"},
 		"the façade joins the layers; which verifier judges the host key is the caller's choice"},
 	"internal/bench": {[]string{".", "transport", "userauth", "sshtest"},
@@ -72,7 +80,7 @@ var rules = map[string]rule{
 }
 
 // modules are the permitted dependencies of the code in users' programs.
-var modules = []string{"golang.org/x/crypto", "golang.org/x/term", "golang.org/x/sys"}
+var modules = []string{"golang.org/x/crypto", "golang.org/x/term", "golang.org/x/sys", "github.com/kevinburke/ssh_config"}
 
 func TestImports(t *testing.T) {
 	for _, f := range sources(t) {

@@ -54,6 +54,8 @@ var waitsNever = map[string]string{
 		DB.Add DB.Authorities DB.HostKeyAlgorithms DB.Skipped DB.VerifyHostKey Pin.VerifyHostKey Callback.VerifyHostKey
 		LoadRevocations ParseRevocations Revocations.VerifyHostKey InsecureAcceptAny.VerifyHostKey
 		Policy.HostKeyAlgorithms Policy.LearnHostKey Terminal`,
+	"sshconfig": `
+		UserFile SystemFile SetHost Shell Config.Expand Config.Explain Config.Settings Forward.IsDynamic`,
 }
 
 // plain are the methods that describe a value.
