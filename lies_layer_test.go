@@ -20,19 +20,26 @@ import (
 // holder keeps the end of a channel back until somebody has read the output.
 type holder struct {
 	*transport.Conn
-	read chan struct{}
+	read    chan struct{}
+	waiting func()
 }
 
-func (h holder) ReadPacket() ([]byte, error) {
+func (h *holder) NotifyWait(waiting func()) {
+	h.waiting = waiting
+	h.Conn.NotifyWait(waiting)
+}
+
+func (h *holder) ReadPacket() ([]byte, error) {
 	p, err := h.Conn.ReadPacket()
 	if err == nil && p[0] == 96 {
+		h.waiting()
 		<-h.read
 	}
 	return p, err
 }
 
-// A layer may wait in ReadPacket. The transport knows nothing of that wait, and the
-// reader of earlier data is woken all the same.
+// A layer may wait in ReadPacket, if it says so before: the reader of earlier data is
+// woken then.
 func TestReaderIsWokenThoughALayerWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sshtest.NewServer(t, &sshtest.Options{InMemory: true, Script: func(p *wire.Peer) {
@@ -47,7 +54,7 @@ func TestReaderIsWokenThoughALayerWaits(t *testing.T) {
 		c := config(s)
 		c.Dial = s.DialContext
 		read := make(chan struct{})
-		c.WrapTransport = func(t *transport.Conn) nacre.Transport { return holder{t, read} }
+		c.WrapTransport = func(t *transport.Conn) nacre.Transport { return &holder{Conn: t, read: read} }
 		client, err := nacre.Dial(t.Context(), s.Target, c)
 		require.NoError(t, err)
 		defer client.Close()

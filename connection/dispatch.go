@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 func (c *Conn) readLoop() {
@@ -42,16 +41,11 @@ func (c *Conn) readLoop() {
 	}
 }
 
-// maxWakeDelay bounds the time from the arrival of data to the waking of a reader.
-// The transport announces its own waits, but not those of a decorator on it.
-const maxWakeDelay = time.Millisecond
-
 // wakeups are the streams whose readers are to be woken. The transport's notification
 // may come on another goroutine than the read loop.
 type wakeups struct {
 	mu      sync.Mutex
 	streams []*stream
-	timer   *time.Timer // calls wakeReaders, maxWakeDelay after the first stream came
 }
 
 // wake wakes the readers of a stream: at once, or, since waking costs about as much as
@@ -68,18 +62,11 @@ func (c *Conn) wake(s *stream) {
 		return
 	}
 	s.due = true
-	if w.streams = append(w.streams, s); len(w.streams) > 1 {
-		return
-	}
-	if w.timer == nil {
-		w.timer = time.AfterFunc(maxWakeDelay, c.wakeReaders)
-	} else {
-		w.timer.Reset(maxWakeDelay)
-	}
+	w.streams = append(w.streams, s)
 }
 
 // wakeReaders is called before the transport or the read loop waits for anything, and at
-// the end. No timer runs afterwards.
+// the end.
 func (c *Conn) wakeReaders() {
 	w := &c.wakeups
 	w.mu.Lock()
@@ -89,9 +76,7 @@ func (c *Conn) wakeReaders() {
 		s.ready.Broadcast()
 		w.streams[i] = nil
 	}
-	if w.streams = w.streams[:0]; w.timer != nil {
-		w.timer.Stop()
-	}
+	w.streams = w.streams[:0]
 }
 
 // dispatch handles a packet of the peer, and returns an error that ends the connection. The read

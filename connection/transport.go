@@ -54,6 +54,8 @@ type WaitNotifier interface {
 	// NotifyWait sets a function to be called each time before ReadPacket waits for the peer; nil
 	// ends the calls. A second wait within one ReadPacket is a sign of life: some packet has come,
 	// if not for the connection. The connection calls NotifyWait before its first ReadPacket.
+	// A decorator whose ReadPacket waits for something else overrides NotifyWait, too, and
+	// calls waiting before that wait: until then the readers of earlier data are not woken.
 	NotifyWait(waiting func())
 }
 
